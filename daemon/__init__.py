@@ -1,0 +1,1 @@
+"""The service: capture -> speech -> emotion -> publish."""

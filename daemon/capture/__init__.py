@@ -1,0 +1,1 @@
+"""Where samples come from: a microphone or a recording."""

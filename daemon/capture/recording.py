@@ -1,0 +1,107 @@
+"""Recordings as a source: WAV, FLAC, OGG and what else libsndfile reads."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affectd.daemon.capture.converter import Converter
+from affectd.daemon.errors import RecordingError
+
+PACED_BLOCK_S = 0.03
+FAST_BLOCK_S = 1.0
+
+
+class Recording:
+    """A recording, played at the pace of a microphone or as fast as the machine can."""
+
+    def __init__(self, path: Path, *, channel: int | None = None, fast: bool = True) -> None:
+        """Check that the recording can be read.
+
+        channel: which one to hear, from 1; None mixes all. fast: do not keep a microphone's pace.
+        Raises RecordingError if the file is missing, unreadable, empty or lacks the channel.
+        """
+        self._path, self._channel, self._fast = path, channel, fast
+        with _opened(path) as file:
+            if file.frames == 0:
+                raise RecordingError(f"{path} holds no samples; record it again")
+            if channel is not None and channel > file.channels:
+                raise RecordingError(
+                    f"audio.channel is {channel}, but {path} has {file.channels} channel(s)"
+                )
+            self.duration_s = file.frames / file.samplerate
+
+    @property
+    def name(self) -> str:
+        """What messages call this source."""
+        return str(self._path)
+
+    def blocks(self, stop: threading.Event) -> Iterator[NDArray[np.int16]]:
+        """Yield mono 16 kHz blocks until the recording ends or stop is set.
+
+        Raises RecordingError at a sample that is not a number.
+        """
+        began = time.monotonic()
+        with _opened(self._path) as file:
+            converter = Converter(file.samplerate, self._channel)
+            size = max(1, round(file.samplerate * (FAST_BLOCK_S if self._fast else PACED_BLOCK_S)))
+            read = 0
+            for block in _read(self._path, file, size):
+                read += len(block)
+                due = 0.0 if self._fast else began + read / file.samplerate - time.monotonic()
+                if stop.wait(due) if due > 0 else stop.is_set():
+                    return
+                yield converter.push(block)
+            if read == 0:
+                raise RecordingError(f"{self._path} holds no samples; record it again")
+            yield converter.flush()
+
+    def samples(self) -> NDArray[np.int16]:
+        """Return the whole recording at once, shape (n,), mono, 16 kHz."""
+        return np.concatenate(list(self.blocks(threading.Event())))
+
+
+def _read(path: Path, file: Any, size: int) -> Iterator[NDArray[np.float32]]:
+    import soundfile
+
+    at = 0
+    while True:
+        try:
+            block = file.read(size, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise RecordingError(
+                f"{path} is damaged at {at / file.samplerate:.2f} s: {error}"
+            ) from error
+        if len(block) == 0:
+            return
+        if not np.isfinite(block).all():
+            where = at + int(np.argmin(np.isfinite(block).all(axis=1)))
+            raise RecordingError(
+                f"{path} has a sample that is not a finite number at "
+                f"{where / file.samplerate:.2f} s; export it again as 16-bit audio"
+            )
+        yield block
+        at += len(block)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    import soundfile
+
+    if not path.exists():
+        raise RecordingError(f"{path} does not exist; give the path of a WAV, FLAC or OGG file")
+    if path.is_dir():
+        raise RecordingError(f"{path} is a folder; give the path of a WAV, FLAC or OGG file")
+    try:
+        file = soundfile.SoundFile(path)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise RecordingError(
+            f"{path} cannot be read as audio ({error}); give a WAV, FLAC or OGG file"
+        ) from error
+    with file:
+        yield file

@@ -1,0 +1,1 @@
+"""Features become readings, and readings become a mood."""

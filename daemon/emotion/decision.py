@@ -1,0 +1,85 @@
+"""What the networks' probabilities mean: calibration, `unknown`, prediction set, valence, arousal."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affectd.daemon.emotion.labels import EMOTIONS, UNKNOWN
+
+# Where each emotion lies on the circumplex, (valence, arousal) in -1..1: the quadrants and the
+# order within them follow Russell (1980) and Scherer (2005); the values are this project's.
+CIRCUMPLEX: Final[NDArray[np.float64]] = np.array(
+    [
+        (0.0, 0.0),  # neutral
+        (0.4, -0.6),  # calm
+        (0.8, 0.5),  # happy
+        (-0.7, -0.5),  # sad
+        (-0.7, 0.7),  # angry
+        (-0.6, 0.7),  # fearful
+        (-0.7, 0.2),  # disgusted
+        (0.2, 0.8),  # surprised
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How far the probabilities of one choice of networks can be trusted."""
+
+    temperature: float  # > 0; divides log-probabilities
+    threshold: float  # 0..1; a lower confidence makes the reading `unknown`
+    conformal: float  # 0..1; emotions at least this probable are in the prediction set
+    coverage: float  # 0..1; share of prediction sets that should hold the true emotion
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the networks say of one utterance."""
+
+    emotion: str  # one of EMOTIONS, or UNKNOWN
+    confidence: float  # 0..1, calibrated probability of the most likely emotion
+    probabilities: tuple[float, ...]  # calibrated, in the order of EMOTIONS
+    prediction_set: tuple[str, ...]  # holds the true emotion at the stated coverage
+    valence: float  # -1..1, derived from the probabilities
+    arousal: float  # -1..1, derived from the probabilities
+
+
+def combine(networks: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
+    """Mean log-probability of the networks, normalised; each and the result have shape (..., 8)."""
+    logs = np.mean([np.log(np.maximum(p, 1e-12)) for p in networks], axis=0)
+    return _softmax(logs)
+
+
+def soften(probabilities: NDArray[np.floating], temperature: float) -> NDArray[np.float64]:
+    """Divide log-probabilities, shape (..., 8), by a temperature and normalise again.
+
+    Source: Guo et al. (2017), On Calibration of Modern Neural Networks.
+    """
+    return _softmax(np.log(np.maximum(probabilities, 1e-12)) / temperature)
+
+
+def decide(probabilities: NDArray[np.floating], calibration: Calibration) -> Reading:
+    """Turn combined probabilities, shape (8,), into a reading.
+
+    Prediction set: Sadinle, Lei & Wasserman (2019), least ambiguous set-valued classifiers.
+    """
+    calibrated = soften(probabilities, calibration.temperature)
+    top = int(calibrated.argmax())
+    likely = [i for i in range(len(EMOTIONS)) if calibrated[i] >= calibration.conformal or i == top]
+    valence, arousal = calibrated @ CIRCUMPLEX
+    return Reading(
+        emotion=EMOTIONS[top] if calibrated[top] >= calibration.threshold else UNKNOWN,
+        confidence=float(calibrated[top]),
+        probabilities=tuple(float(p) for p in calibrated),
+        prediction_set=tuple(EMOTIONS[i] for i in likely),
+        valence=float(valence),
+        arousal=float(arousal),
+    )
+
+
+def _softmax(logs: NDArray[np.floating]) -> NDArray[np.float64]:
+    powers = np.exp(logs - logs.max(axis=-1, keepdims=True), dtype=np.float64)
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))

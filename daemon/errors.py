@@ -1,0 +1,33 @@
+"""Errors a person can act on; each says whose fault it is."""
+
+
+class AffectdError(Exception):
+    """Base of every error that affectd reports in one sentence instead of a traceback."""
+
+    exit_status = 1
+
+
+class SettingsError(AffectdError):
+    """The configuration or the command line is wrong."""
+
+    exit_status = 2
+
+
+class BundleError(AffectdError):
+    """The networks' bundle is missing, damaged or made for other features."""
+
+
+class DeviceError(AffectdError):
+    """The microphone is missing, ambiguous, busy or gone."""
+
+
+class RecordingError(AffectdError):
+    """A recording is missing, unreadable, empty or holds no valid samples."""
+
+
+class BrokerError(AffectdError):
+    """The MQTT broker cannot be used as configured."""
+
+
+class LogError(AffectdError):
+    """The log of readings cannot be written where the configuration puts it."""

@@ -1,0 +1,1 @@
+"""Readings and moods reach MQTT, the log and people."""

@@ -1,0 +1,1 @@
+"""Samples become utterances, and utterances become features."""

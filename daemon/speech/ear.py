@@ -1,0 +1,78 @@
+"""The one way from samples to utterances with features, for service, analysis and training."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affectd.daemon.speech.mfcc import FeatureSpec, MfccStream
+from affectd.daemon.speech.segmenter import Segmenter, SegmenterSpec, Utterance
+from affectd.daemon.speech.vad import FRAME, Vad
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heard:
+    """An utterance and what the networks need of it."""
+
+    utterance: Utterance
+    features: NDArray[np.float32]  # shape (spec.n_frames, spec.n_mfcc), not normalised, read-only
+
+
+class Ear:
+    """Frames blocks of any size, detects voice, cuts utterances and computes their MFCCs.
+
+    The features grow with the utterance, so that at its end only the networks remain to run.
+    """
+
+    def __init__(self, features: FeatureSpec, segments: SegmenterSpec, vad_mode: int) -> None:
+        self._spec = features
+        self._vad = Vad(vad_mode)
+        self._segmenter = Segmenter(segments)
+        self._rest: NDArray[np.int16] = np.empty(0, np.int16)
+        self._begin()
+
+    @property
+    def is_speaking(self) -> bool:
+        """Whether an utterance is being spoken now."""
+        return self._segmenter.is_speaking
+
+    def push(self, block: NDArray[np.int16]) -> Iterator[Heard | None]:
+        """Take samples, shape (n,), mono, 16 kHz; yield once a frame: what ended with it, if any."""
+        samples = np.concatenate([self._rest, block])
+        whole = samples.size - samples.size % FRAME
+        self._rest = samples[whole:]
+        for frame in samples[:whole].reshape(-1, FRAME):
+            utterance = self._segmenter.push(frame, self._vad.is_speech(frame))
+            if utterance is None:
+                self._follow()
+                yield None
+            else:
+                yield self._complete(utterance)
+
+    def flush(self) -> Heard | None:
+        """End the capture; a last partial frame is dropped."""
+        utterance = self._segmenter.flush()
+        return None if utterance is None else self._complete(utterance)
+
+    def _begin(self) -> None:
+        self._stream = MfccStream(self._spec)
+        self._parts: list[NDArray[np.float32]] = []
+        self._followed = 0  # frames of the growing utterance whose features are computed
+
+    def _follow(self) -> None:
+        growing = self._segmenter.growing
+        if len(growing) < self._followed:  # the utterance was too short and has been dropped
+            self._begin()
+        if new := growing[self._followed :]:
+            self._parts.append(self._stream.push(np.concatenate(new)))
+            self._followed = len(growing)
+
+    def _complete(self, utterance: Utterance) -> Heard:
+        rest = np.zeros(self._spec.samples - self._followed * FRAME, np.int16)
+        tail = utterance.samples[self._followed * FRAME :]
+        rest[: tail.size] = tail
+        features = np.concatenate([*self._parts, self._stream.push(rest)])
+        features.flags.writeable = False
+        self._begin()
+        return Heard(utterance, features)

@@ -1,0 +1,1 @@
+"""Keras networks become a bundle that the daemon runs."""

@@ -1,0 +1,3 @@
+"""affectd hears how people feel: speech emotion from a microphone to MQTT."""
+
+__version__ = "0.1.0"

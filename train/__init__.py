@@ -1,0 +1,1 @@
+"""The desktop stage: corpora, networks, fitting and evaluation."""
