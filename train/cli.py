@@ -3,14 +3,28 @@
 import argparse
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from affectd.train.examples import Examples
 
 DEFAULT_WORKDIR = Path("build/train")
 
 
-def add_commands(parser: argparse.ArgumentParser) -> None:
-    """Add the subcommands of `affectd train`; none of them imports anything heavy yet."""
-    commands = parser.add_subparsers(dest="train_command", required=True, metavar="COMMAND")
+def run(words: Sequence[str]) -> int:
+    """Run one command of `affectd train`; return its exit status."""
+    args = _parser().parse_args(words)
+    args.run(args)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="affectd train", description="Measure and fit networks on labelled recordings."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
     evaluate = _command(commands, "evaluate", "measure every network on actors it has never heard")
     evaluate.add_argument(
         "--networks",
@@ -30,6 +44,7 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     final.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     final.add_argument("--epochs", type=int, default=45, help="epochs (default: 45)")
     final.set_defaults(run=_final)
+    return parser
 
 
 def _command(
@@ -109,11 +124,12 @@ def _final(args: argparse.Namespace) -> None:
     examples = _examples(args)
     fit_final(examples, args.seed, args.epochs, args.workdir / "final")
     print(
-        f"Fitted on all {len(examples.clip)} utterances; now: affectd export --workdir {args.workdir}"
+        f"Fitted on all {len(examples.clip)} utterances; "
+        f"now: affectd export --workdir {args.workdir} --to DIR"
     )
 
 
-def _examples(args: argparse.Namespace) -> "Examples":  # noqa: F821
+def _examples(args: argparse.Namespace) -> "Examples":
     from affectd.daemon.speech.mfcc import FeatureSpec
     from affectd.train.corpora import ravdess
     from affectd.train.examples import stored

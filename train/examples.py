@@ -95,8 +95,7 @@ def stored(corpus: Corpus, spec: FeatureSpec, workdir: Path, jobs: int) -> Examp
 
 def _hear(clip: Clip, spec: FeatureSpec) -> list[Heard]:
     ear = Ear(spec, SegmenterSpec(), DEFAULT_MODE)
-    heard = [*ear.push(Recording(clip.path).samples()), ear.flush()]
-    return [one for one in heard if one is not None]
+    return list(ear.listen([Recording(clip.path).samples()]))
 
 
 def _speech_frames(heard: Heard, spec: FeatureSpec) -> int:

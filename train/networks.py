@@ -39,7 +39,7 @@ def cnn(spec: FeatureSpec) -> Any:
 
 
 def lstm(spec: FeatureSpec) -> Any:
-    """Two convolutions that thin time to steps of 80 ms, then an LSTM: mean and peak of its outputs."""
+    """Two convolutions that thin time to steps of 80 ms, then an LSTM, pooled to mean and peak."""
     sound = keras.Input((spec.n_frames, spec.n_mfcc))
     x = sound
     for filters, thinner in ((64, 2), (96, 4)):

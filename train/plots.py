@@ -48,7 +48,7 @@ def one_mfcc(examples: Examples, path: Path) -> None:
     )
     axes.axvline(examples.speech_frames[row] * spec.hop / spec.rate_hz, color="white", ls="--")
     axes.set(
-        title=f"{clip.path.stem} ({EMOTIONS[clip.emotion]}, actor {clip.actor}); padded after the line",
+        title=f"{clip.path.stem}: {EMOTIONS[clip.emotion]}, actor {clip.actor} (line: padding)",
         xlabel="time / s",
         ylabel="coefficient (the 0th, level, is left out)",
     )

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ def write(
     """Write figures and pictures of an evaluation into a folder that is made if missing."""
     folder.mkdir(parents=True, exist_ok=True)
     figures = {evaluation.system: figures_of(evaluation) for evaluation in evaluations}
-    made = {
+    made: dict[str, Any] = {
         "corpus": examples.corpus.report(),
         "utterances": examples.report(),
         "config": asdict(config),
@@ -51,9 +52,9 @@ def write(
             plots.learning_curves(fitted, folder / f"curves_{name}.png")
 
 
-def figures_of(evaluation: Evaluation) -> dict[str, dict[str, object]]:
+def figures_of(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
     """Mean and standard deviation over the seeds of each figure, and the calibration."""
-    figures: dict[str, dict[str, object]] = {}
+    figures: dict[str, dict[str, Any]] = {}
     for name in ("uar", "accuracy", "macro_f1"):
         values = [getattr(scores, name) for scores in evaluation.per_seed]
         figures[name] = {

@@ -29,7 +29,7 @@ class Converter:
         mono = block[:, self._channel - 1] if self._channel else _mix(block)
         if self._resampler is not None:
             mono = self._resampler.resample_chunk(mono, last=last)
-        return np.clip(np.rint(mono * 32768), -32768, 32767).astype(np.int16)
+        return np.asarray(np.clip(np.rint(mono * 32768), -32768, 32767), dtype=np.int16)
 
 
 def _mix(block: NDArray[np.float32]) -> NDArray[np.float32]:

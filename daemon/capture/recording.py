@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from affectd.daemon.capture.converter import Converter
 from affectd.daemon.errors import RecordingError
+from affectd.daemon.speech.vad import RATE_HZ
 
 PACED_BLOCK_S = 0.03
 FAST_BLOCK_S = 1.0
@@ -35,6 +36,7 @@ class Recording:
                     f"audio.channel is {channel}, but {path} has {file.channels} channel(s)"
                 )
             self.duration_s = file.frames / file.samplerate
+        self._began = time.time()
 
     @property
     def name(self) -> str:
@@ -46,7 +48,7 @@ class Recording:
 
         Raises RecordingError at a sample that is not a number.
         """
-        began = time.monotonic()
+        began, self._began = time.monotonic(), time.time()
         with _opened(self._path) as file:
             converter = Converter(file.samplerate, self._channel)
             size = max(1, round(file.samplerate * (FAST_BLOCK_S if self._fast else PACED_BLOCK_S)))
@@ -60,6 +62,10 @@ class Recording:
             if read == 0:
                 raise RecordingError(f"{self._path} holds no samples; record it again")
             yield converter.flush()
+
+    def time_of(self, sample: int) -> float:
+        """When a sample was played, had it been played at the pace of a microphone."""
+        return self._began + sample / RATE_HZ
 
     def samples(self) -> NDArray[np.int16]:
         """Return the whole recording at once, shape (n,), mono, 16 kHz."""

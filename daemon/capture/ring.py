@@ -39,7 +39,7 @@ class Ring:
         """Return the unread samples, at most the capacity, shape (n, channels)."""
         end = self._written
         start = max(self._read, end - self._capacity)
-        samples = self._samples[np.arange(start, end) % len(self._samples)]
+        samples: NDArray[np.int16] = self._samples[np.arange(start, end) % len(self._samples)]
         torn = max(0, self._written - len(self._samples) - start)  # overwritten while copied
         self.lost += start + min(torn, end - start) - self._read
         self._read = end

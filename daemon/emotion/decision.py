@@ -1,8 +1,8 @@
-"""What the networks' probabilities mean: calibration, `unknown`, prediction set, valence, arousal."""
+"""What the networks' probabilities mean: calibration, `unknown`, prediction set, valence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,13 +47,13 @@ class Reading:
     arousal: float  # -1..1, derived from the probabilities
 
 
-def combine(networks: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
+def combine(networks: Sequence[NDArray[np.floating[Any]]]) -> NDArray[np.float64]:
     """Mean log-probability of the networks, normalised; each and the result have shape (..., 8)."""
     logs = np.mean([np.log(np.maximum(p, 1e-12)) for p in networks], axis=0)
     return _softmax(logs)
 
 
-def soften(probabilities: NDArray[np.floating], temperature: float) -> NDArray[np.float64]:
+def soften(probabilities: NDArray[np.floating[Any]], temperature: float) -> NDArray[np.float64]:
     """Divide log-probabilities, shape (..., 8), by a temperature and normalise again.
 
     Source: Guo et al. (2017), On Calibration of Modern Neural Networks.
@@ -61,7 +61,7 @@ def soften(probabilities: NDArray[np.floating], temperature: float) -> NDArray[n
     return _softmax(np.log(np.maximum(probabilities, 1e-12)) / temperature)
 
 
-def decide(probabilities: NDArray[np.floating], calibration: Calibration) -> Reading:
+def decide(probabilities: NDArray[np.floating[Any]], calibration: Calibration) -> Reading:
     """Turn combined probabilities, shape (8,), into a reading.
 
     Prediction set: Sadinle, Lei & Wasserman (2019), least ambiguous set-valued classifiers.
@@ -80,6 +80,6 @@ def decide(probabilities: NDArray[np.floating], calibration: Calibration) -> Rea
     )
 
 
-def _softmax(logs: NDArray[np.floating]) -> NDArray[np.float64]:
+def _softmax(logs: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     powers = np.exp(logs - logs.max(axis=-1, keepdims=True), dtype=np.float64)
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))

@@ -1,6 +1,6 @@
 """The one way from samples to utterances with features, for service, analysis and training."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +49,13 @@ class Ear:
                 yield None
             else:
                 yield self._complete(utterance)
+
+    def listen(self, blocks: Iterable[NDArray[np.int16]]) -> Iterator[Heard]:
+        """Hear blocks to their end and yield each utterance in them."""
+        for block in blocks:
+            yield from (heard for heard in self.push(block) if heard is not None)
+        if (last := self.flush()) is not None:
+            yield last
 
     def flush(self) -> Heard | None:
         """End the capture; a last partial frame is dropped."""

@@ -1,0 +1,7 @@
+"""`python -m affectd.daemon` is `affectd`."""
+
+import sys
+
+from affectd.daemon.cli import main
+
+sys.exit(main())

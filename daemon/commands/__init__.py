@@ -1,0 +1,1 @@
+"""What each `affectd` command does; imported by the command that is run."""

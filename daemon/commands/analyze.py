@@ -1,0 +1,52 @@
+"""`affectd analyze`: recordings in, a line for each utterance out."""
+
+import argparse
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from affectd.daemon import configuration
+from affectd.daemon.capture.recording import Recording
+from affectd.daemon.commands.run import classifier_of, ear_of
+from affectd.daemon.emotion.classifier import Classifier
+from affectd.daemon.errors import RecordingError
+from affectd.daemon.publish.console import verdict
+from affectd.daemon.service import reading_fields
+from affectd.daemon.settings import Settings
+from affectd.daemon.speech.vad import RATE_HZ
+
+logger = logging.getLogger(__name__)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read each file; one that cannot be read is named, and the others are read all the same."""
+    settings = configuration.load(args.config or configuration.find(os.environ), os.environ)
+    classifier = classifier_of(settings)
+    failed = False
+    for path in args.files:
+        try:
+            for found in _read(path, settings, classifier):
+                print(msgspec.json.encode(found).decode() if args.json else _line(found))
+        except RecordingError as error:
+            logger.error("%s", error)
+            failed = True
+    return 1 if failed else 0
+
+
+def _read(path: Path, settings: Settings, classifier: Classifier) -> Iterator[dict[str, Any]]:
+    """The utterances of a recording, as `--json` prints them."""
+    recording = Recording(path, channel=settings.audio.channel)
+    for heard in ear_of(settings).listen(recording.blocks(threading.Event())):
+        found = reading_fields(heard, classifier.read(heard.features), classifier.model)
+        yield {"file": str(path), "start_s": heard.utterance.start / RATE_HZ} | found
+
+
+def _line(found: dict[str, Any]) -> str:
+    start_s, end_s = found["start_s"], found["start_s"] + found["duration_s"]
+    decision = verdict(found["emotion"], found["confidence"], found["set"])
+    return f"{found['file']}  {start_s:8.2f} – {end_s:8.2f} s  {decision}"

@@ -1,0 +1,97 @@
+"""`affectd run`: wire the service from the configuration and run it until it is stopped."""
+
+import argparse
+import logging
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from affectd.daemon import configuration
+from affectd.daemon.capture.microphone import Microphone, choose, devices
+from affectd.daemon.capture.recording import Recording
+from affectd.daemon.capture.source import Source
+from affectd.daemon.emotion import bundle as bundles
+from affectd.daemon.emotion.classifier import Classifier
+from affectd.daemon.emotion.mood import Mood
+from affectd.daemon.errors import SettingsError
+from affectd.daemon.publish.broker import HOST, EmbeddedBroker
+from affectd.daemon.publish.console import Console
+from affectd.daemon.publish.mqtt import MqttPublisher
+from affectd.daemon.publish.reading_log import ReadingLog
+from affectd.daemon.service import Publisher, Service
+from affectd.daemon.settings import Mqtt, Settings, log_path, password
+from affectd.daemon.speech.ear import Ear
+from affectd.daemon.speech.mfcc import FeatureSpec
+from affectd.daemon.speech.segmenter import SegmenterSpec
+
+logger = logging.getLogger(__name__)
+
+# A microphone is heard at once; a recording would be over before the broker answers.
+BROKER_WAIT_S: Final = 5.0
+
+
+def run(args: argparse.Namespace) -> int:
+    """Listen to the microphone, or play a recording, and publish."""
+    if args.fast and args.input is None:
+        raise SettingsError("--fast is for recordings; name one with --input")
+    settings = configuration.load(args.config or configuration.find(os.environ), os.environ)
+    logging.getLogger().setLevel(settings.log.level.upper())
+    stop = stop_on_signal()
+    with ExitStack() as stack:
+        mqtt = settings.mqtt
+        if args.broker == "embedded":
+            broker = stack.enter_context(EmbeddedBroker(mqtt.port))
+            mqtt = Mqtt(host=HOST, port=broker.port)
+        source = _source(settings, args.input, args.fast)
+        classifier = classifier_of(settings)
+        log = ReadingLog(log_path(settings.log, os.environ))
+        stack.callback(log.close)
+        publisher = MqttPublisher(mqtt, settings.node, password(mqtt, os.environ))
+        publisher.start()
+        stack.callback(publisher.stop)
+        if args.input is not None and not publisher.wait_until_connected(BROKER_WAIT_S):
+            logger.warning("the recording is played without the broker")
+        logger.info("hearing %s; readings are logged to %s", source.name, log.path)
+        service_of(settings, source, classifier, [publisher, log, Console()]).run(stop)
+    return 0
+
+
+def service_of(
+    settings: Settings, source: Source, classifier: Classifier, publishers: Sequence[Publisher]
+) -> Service:
+    """A service as configured."""
+    ear = ear_of(settings)
+    return Service(
+        settings.node, source, ear, classifier, Mood(settings.mood.half_life_s), publishers
+    )
+
+
+def ear_of(settings: Settings) -> Ear:
+    """An ear as configured."""
+    return Ear(FeatureSpec(), SegmenterSpec(), settings.speech.vad_mode)
+
+
+def classifier_of(settings: Settings) -> Classifier:
+    """The configured networks, loaded. Raises BundleError."""
+    chosen = settings.emotion
+    folder = bundles.DEFAULT if chosen.bundle is None else Path(chosen.bundle).expanduser()
+    return Classifier(folder, chosen.networks, chosen.threshold)
+
+
+def stop_on_signal() -> threading.Event:
+    """An event that SIGTERM and Ctrl-C set."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _source(settings: Settings, recording: Path | None, fast: bool) -> Source:
+    channel = settings.audio.channel
+    if recording is not None:
+        return Recording(recording, channel=channel, fast=fast)
+    return Microphone(choose(devices(), settings.audio.device), channel)

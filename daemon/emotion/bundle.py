@@ -1,0 +1,112 @@
+"""The exported networks with everything needed to run them alike; see models/bundle.json."""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from affectd.daemon.emotion.decision import Calibration
+from affectd.daemon.emotion.labels import EMOTIONS
+from affectd.daemon.errors import BundleError
+from affectd.daemon.speech.mfcc import FeatureSpec
+
+FORMAT: Final = 1
+FILE: Final = "bundle.json"
+DEFAULT: Final = Path(__file__).parents[2] / "models"
+
+
+class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One exported network."""
+
+    file: str  # beside bundle.json
+    sha256: str
+    parity: dict[str, float]  # format -> largest difference to Keras in probability
+
+
+class Corpus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the networks were trained on."""
+
+    name: str
+    licence: str
+    clips: int
+    voices: int
+
+
+class Bundle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """bundle.json as it is; statistics are over speech frames of the training corpora."""
+
+    format: int
+    created: str  # ISO 8601, UTC
+    commit: str
+    labels: list[str]
+    features: FeatureSpec
+    mean: list[float]  # a coefficient each
+    std: Annotated[list[Annotated[float, Meta(gt=0)]], Meta(min_length=1)]
+    networks: dict[str, Network]
+    calibration: dict[str, Calibration]  # by choice of networks: cnn, lstm, cnn+lstm
+    corpora: list[Corpus]
+    figures: dict[str, dict[str, float]]  # speaker-independent, by choice of networks
+
+    def normalise(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scale features, shape (..., n_mfcc), to zero mean and unit variance over speech."""
+        return np.asarray((features - np.array(self.mean)) / np.array(self.std), dtype=np.float32)
+
+
+def load(folder: Path) -> Bundle:
+    """Read bundle.json and check everything that can be checked without running a network.
+
+    Raises BundleError, in one sentence that names the file, if the file is missing or damaged,
+    lacks a key, was made for other labels or features, or a network's hash differs.
+    """
+    path = folder / FILE
+    try:
+        bundle = msgspec.json.decode(path.read_bytes(), type=Bundle)
+    except OSError as error:
+        raise BundleError(
+            f"{path} cannot be read ({error.strerror}); set emotion.bundle to a folder "
+            "that `affectd export` has written"
+        ) from error
+    except msgspec.DecodeError as error:
+        raise BundleError(f"{path} is not a valid bundle ({error}); export it again") from error
+    _check(bundle, path)
+    for network in bundle.networks.values():
+        _check_hash(folder / network.file, network.sha256)
+    return bundle
+
+
+def _check(bundle: Bundle, path: Path) -> None:
+    if bundle.format != FORMAT:
+        raise BundleError(
+            f"{path} has format {bundle.format}, this version reads {FORMAT}; export it again"
+        )
+    if tuple(bundle.labels) != EMOTIONS:
+        raise BundleError(
+            f"{path} has the labels {bundle.labels}, this version knows {list(EMOTIONS)} "
+            "in this order; export it again"
+        )
+    if bundle.features != FeatureSpec():
+        raise BundleError(
+            f"{path} was made for {bundle.features}, this version computes {FeatureSpec()}; "
+            "export it again"
+        )
+    if not len(bundle.mean) == len(bundle.std) == bundle.features.n_mfcc:
+        raise BundleError(
+            f"{path} has statistics of {len(bundle.mean)} means and {len(bundle.std)} deviations "
+            f"for {bundle.features.n_mfcc} coefficients; export it again"
+        )
+
+
+def _check_hash(path: Path, expected: str) -> None:
+    try:
+        actual = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read ({error.strerror}); export it again") from error
+    if actual != expected:
+        raise BundleError(
+            f"{path} has SHA-256 {actual[:12]}…, bundle.json says {expected[:12]}…; "
+            "it was changed or damaged, export it again"
+        )

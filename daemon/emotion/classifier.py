@@ -1,0 +1,115 @@
+"""The networks in TensorFlow Lite: features in, reading out."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affectd.daemon.emotion import bundle as bundles
+from affectd.daemon.emotion.decision import Reading, combine, decide
+from affectd.daemon.emotion.labels import EMOTIONS
+from affectd.daemon.errors import BundleError
+
+# LiteRT is the living runtime; tflite-runtime serves 32-bit ARM, where LiteRT has no wheel.
+RUNTIMES: Final = ("ai_edge_litert", "tflite_runtime")
+
+
+class Classifier:
+    """Runs the chosen networks of a bundle, one thread each, one after the other."""
+
+    def __init__(
+        self,
+        folder: Path = bundles.DEFAULT,
+        networks: str = "cnn+lstm",
+        threshold: float | None = None,
+        runtime: str | None = None,
+    ) -> None:
+        """Load and check the networks.
+
+        networks: names joined by +, as the bundle's calibration names them. threshold: of
+        confidence, instead of the bundle's. runtime: one of RUNTIMES, or None for the first
+        that is installed. Raises BundleError.
+        """
+        self.bundle = bundles.load(folder)
+        self.model = networks
+        if networks not in self.bundle.calibration:
+            raise BundleError(
+                f"{folder / bundles.FILE} has no calibration for {networks}, only for "
+                f"{', '.join(self.bundle.calibration)}; set emotion.networks to one of these"
+            )
+        calibration = self.bundle.calibration[networks]
+        self.calibration = (
+            calibration if threshold is None else replace(calibration, threshold=threshold)
+        )
+        interpreter = runtime_interpreter(runtime)
+        self._networks = [
+            Network(folder / self.bundle.networks[name].file, self._shape, interpreter)
+            for name in networks.split("+")
+        ]
+
+    def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Mean log-probability of the networks, not calibrated, shape (8,).
+
+        features: shape (n_frames, n_mfcc), not normalised.
+        """
+        normal = self.bundle.normalise(features)
+        return combine([network(normal) for network in self._networks])
+
+    def read(self, features: NDArray[np.float32]) -> Reading:
+        """Read one utterance; features: shape (n_frames, n_mfcc), not normalised."""
+        return decide(self.probabilities(features), self.calibration)
+
+    @property
+    def _shape(self) -> tuple[int, int]:
+        return self.bundle.features.n_frames, self.bundle.features.n_mfcc
+
+
+class Network:
+    """One network in one interpreter, checked for the shapes that are fed and read."""
+
+    def __init__(self, path: Path, shape: tuple[int, int], interpreter: Callable[..., Any]) -> None:
+        try:
+            self._interpreter = interpreter(model_path=str(path), num_threads=1)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise BundleError(
+                f"{path} is not a network this runtime can run ({error}); export it again"
+            ) from error
+        entry, exit_ = (
+            self._interpreter.get_input_details()[0],
+            self._interpreter.get_output_details()[0],
+        )
+        for what, tensor, expected in (
+            ("takes", entry, (1, *shape)),
+            ("gives", exit_, (1, len(EMOTIONS))),
+        ):
+            if tuple(tensor["shape"]) != expected or tensor["dtype"] != np.float32:
+                raise BundleError(
+                    f"{path} {what} {tensor['dtype'].__name__} of shape "
+                    f"{tuple(int(n) for n in tensor['shape'])}, expected float32 of {expected}; "
+                    "export it again"
+                )
+        self._input, self._output = entry["index"], exit_["index"]
+
+    def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities, shape (8,), of normalised features, shape (n_frames, n_mfcc)."""
+        self._interpreter.set_tensor(self._input, features[None])
+        self._interpreter.invoke()
+        return np.asarray(self._interpreter.get_tensor(self._output)[0])
+
+
+def runtime_interpreter(runtime: str | None = None) -> Callable[..., Any]:
+    """The interpreter of one of RUNTIMES, or of the first that is installed."""
+    for name in RUNTIMES if runtime is None else (runtime,):
+        try:
+            return import_module(f"{name}.interpreter").Interpreter  # type: ignore[no-any-return]
+        except ImportError:
+            continue
+    raise BundleError(
+        "no TensorFlow Lite runtime is installed; install ai-edge-litert, "
+        "or tflite-runtime on 32-bit ARM"
+    )

@@ -1,0 +1,59 @@
+"""Readings as people read them in a terminal."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from affectd.daemon.publish.messages import MoodMessage, Probabilities, UtteranceMessage
+
+BAR: Final = 24  # characters of a probability of 1
+EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
+
+
+class Console:
+    """Prints a line a reading on standard output."""
+
+    def utterance(self, message: UtteranceMessage) -> None:
+        """Print one reading."""
+        print(line(message), flush=True)
+
+    def mood(self, message: MoodMessage) -> None:
+        """Leave it out: the reading that changed it has just been printed."""
+
+    def speech(self, is_speaking: bool) -> None:
+        """Leave it out: the reading will follow."""
+
+
+def line(message: UtteranceMessage) -> str:
+    """One reading in one line: local time, emotion, confidence, and what else it may be."""
+    return f"{clock(message.time)}  {verdict(message.emotion, message.confidence, message.set)}"
+
+
+def verdict(emotion: str, confidence: float, likely: Sequence[str]) -> str:
+    """What was decided, how surely, and the prediction set."""
+    return f"{emotion:9}  {confidence:4.0%}  of {', '.join(likely)}"
+
+
+def bars(probabilities: Probabilities) -> str:
+    """A line with a bar for each probability."""
+    shares: Mapping[str, float] = msgspec.structs.asdict(probabilities)
+    return "\n".join(f"    {label:9} {bar(p)} {p:4.0%}" for label, p in shares.items())
+
+
+def bar(share: float) -> str:
+    """A share of 0..1 drawn in eighths of a character, or in # where a terminal has none."""
+    eighths = round(share * BAR * 8)
+    drawn = "█" * (eighths // 8) + EIGHTHS[eighths % 8]
+    try:
+        drawn.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        drawn = "#" * round(share * BAR)
+    return drawn[:BAR].ljust(BAR)
+
+
+def clock(time: str) -> str:
+    """The local time of day of a message's time."""
+    return datetime.fromisoformat(time).astimezone().strftime("%H:%M:%S")

@@ -1,0 +1,86 @@
+"""What listeners receive: the payloads, described by the JSON Schemas in config/schema/."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Emotion = Literal["neutral", "calm", "happy", "sad", "angry", "fearful", "disgusted", "surprised"]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Time = Annotated[
+    str,
+    Meta(
+        description="ISO 8601, UTC, milliseconds",
+        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$",
+    ),
+]
+
+
+class Probabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The calibrated probability of each emotion; they sum to 1."""
+
+    neutral: Share
+    calm: Share
+    happy: Share
+    sad: Share
+    angry: Share
+    fearful: Share
+    disgusted: Share
+    surprised: Share
+
+
+class UtteranceMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One reading: topic affectd/<node>/utterance, and a line of the log."""
+
+    id: Annotated[str, Meta(description="unique to this reading", min_length=1)]
+    node: Annotated[str, Meta(description="the affectd that heard it", min_length=1)]
+    time: Annotated[Time, Meta(description="when the utterance began")]
+    duration_s: Annotated[float, Meta(gt=0, le=3.0, description="length of the utterance")]
+    emotion: Annotated[
+        Emotion | Literal["unknown"],
+        Meta(description="the most likely emotion, or unknown if its confidence is too low"),
+    ]
+    confidence: Annotated[
+        Share, Meta(description="calibrated probability of the likeliest emotion")
+    ]
+    probabilities: Probabilities
+    set: Annotated[
+        list[Emotion],
+        Meta(
+            min_length=1,
+            description="emotions that cannot be ruled out: conformal, at the bundle's coverage",
+        ),
+    ]
+    valence: Annotated[
+        float, Meta(ge=-1, le=1, description="unpleasant to pleasant, derived from probabilities")
+    ]
+    arousal: Annotated[
+        float, Meta(ge=-1, le=1, description="drowsy to excited, derived from probabilities")
+    ]
+    level_dbfs: Annotated[float, Meta(le=0, description="RMS of the voiced frames")]
+    snr_db: Annotated[
+        float | None,
+        Meta(description="voiced above other frames; null if every frame is voiced"),
+    ]
+    speech_ratio: Annotated[Share, Meta(description="share of voiced frames")]
+    model: Annotated[str, Meta(description="the networks that were run", min_length=1)]
+    latency_ms: Annotated[
+        float, Meta(ge=0, description="from the end of the utterance to its publication")
+    ]
+
+
+class MoodMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The slow state of the room: topic affectd/<node>/mood, retained, and a line of the log."""
+
+    node: Annotated[str, Meta(description="the affectd that heard it", min_length=1)]
+    mood: Annotated[Emotion | Literal["idle"], Meta(description="idle until something was heard")]
+    since: Annotated[Time, Meta(description="when this mood began")]
+    confidence: Annotated[Share, Meta(description="smoothed probability of the mood")]
+    probabilities: Annotated[Probabilities, Meta(description="smoothed over the readings")]
+    utterances: Annotated[int, Meta(ge=0, description="readings since the service began")]
+
+
+def iso(unix_s: float) -> str:
+    """A point in time as messages write it."""
+    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"

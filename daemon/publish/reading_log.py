@@ -1,0 +1,68 @@
+"""The log of detected moods that people tail: one JSON object a line."""
+
+import logging
+from io import FileIO
+from pathlib import Path
+
+import msgspec
+
+from affectd.daemon.errors import LogError
+from affectd.daemon.publish.messages import MoodMessage, UtteranceMessage
+
+logger = logging.getLogger(__name__)
+
+
+class ReadingLog:
+    """Appends readings and changes of mood to a file, each visible at once to `tail -f`.
+
+    A full disk is reported once, and once more when there is room again; nothing else stops.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, making its folder. Raises LogError if that fails."""
+        self.path = path
+        self._mood = ""
+        self._lost = 0  # lines that found no room
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = FileIO(path, "a")
+        except OSError as error:
+            raise LogError(
+                f"the log of readings {path} cannot be written ({error.strerror}); "
+                "set log.path to a file this user may write"
+            ) from error
+
+    def utterance(self, message: UtteranceMessage) -> None:
+        """Append one reading."""
+        self._append("utterance", message)
+
+    def mood(self, message: MoodMessage) -> None:
+        """Append the mood if it has changed."""
+        if message.mood != self._mood:
+            self._mood = message.mood
+            self._append("mood", message)
+
+    def speech(self, is_speaking: bool) -> None:
+        """Leave it out: the readings say when there was speech."""
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _append(self, kind: str, message: msgspec.Struct) -> None:
+        line = msgspec.json.encode({"event": kind} | msgspec.structs.asdict(message)) + b"\n"
+        try:
+            self._file.write(line)
+        except OSError as error:
+            if self._lost == 0:
+                logger.error(
+                    "the log of readings %s cannot be written (%s); make room, "
+                    "readings are published all the same",
+                    self.path,
+                    error.strerror,
+                )
+            self._lost += 1
+        else:
+            if self._lost:
+                logger.warning("%s is written again; %d line(s) are missing", self.path, self._lost)
+            self._lost = 0

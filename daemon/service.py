@@ -1,0 +1,131 @@
+"""The wiring: source -> ear -> classifier -> mood -> publishers."""
+
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+from affectd.daemon.capture.source import Source
+from affectd.daemon.emotion.classifier import Classifier
+from affectd.daemon.emotion.decision import Reading
+from affectd.daemon.emotion.labels import EMOTIONS
+from affectd.daemon.emotion.mood import Mood, MoodState
+from affectd.daemon.publish.messages import MoodMessage, Probabilities, UtteranceMessage, iso
+from affectd.daemon.speech.ear import Ear, Heard
+from affectd.daemon.speech.level import level_dbfs, snr_db
+from affectd.daemon.speech.vad import RATE_HZ
+
+
+class Publisher(Protocol):
+    """Where readings, moods and speech go."""
+
+    def utterance(self, message: UtteranceMessage) -> None:
+        """Take one reading."""
+
+    def mood(self, message: MoodMessage) -> None:
+        """Take the mood, after each reading and at the start."""
+
+    def speech(self, is_speaking: bool) -> None:
+        """Take whether someone is speaking, at each change and at the start."""
+
+
+class Service:
+    """Listens to one source until it ends or is told to stop."""
+
+    def __init__(
+        self,
+        node: str,
+        source: Source,
+        ear: Ear,
+        classifier: Classifier,
+        mood: Mood,
+        publishers: Sequence[Publisher],
+    ) -> None:
+        self._node = node
+        self._source = source
+        self._ear = ear
+        self._classifier = classifier
+        self._mood = mood
+        self._publishers = publishers
+        self._is_speaking = False
+        self._since = (-1, "")  # sample and time at which the mood began
+
+    def run(self, stop: threading.Event) -> None:
+        """Listen until the source ends or stop is set. Raises what the source raises."""
+        self._publish_mood(self._mood.state)
+        self._publish_speech()
+        try:
+            for heard, arrived in self._heard(stop):
+                self._publish(heard, arrived)
+        finally:
+            self._is_speaking = False
+            self._publish_speech()
+
+    def _heard(self, stop: threading.Event) -> Iterator[tuple[Heard, float]]:
+        """Utterances, each with the moment at which its last frame arrived."""
+        for block in self._source.blocks(stop):
+            arrived = time.perf_counter()
+            for heard in self._ear.push(block):
+                if self._ear.is_speaking != self._is_speaking:
+                    self._is_speaking = self._ear.is_speaking
+                    self._publish_speech()
+                if heard is not None:
+                    yield heard, arrived
+        arrived = time.perf_counter()
+        if not stop.is_set() and (last := self._ear.flush()) is not None:
+            yield last, arrived
+
+    def _publish(self, heard: Heard, arrived: float) -> None:
+        reading = self._classifier.read(heard.features)
+        message = UtteranceMessage(
+            id=secrets.token_hex(8),
+            node=self._node,
+            time=iso(self._source.time_of(heard.utterance.start)),
+            latency_ms=1000 * (time.perf_counter() - arrived),
+            **reading_fields(heard, reading, self._classifier.model),
+        )
+        for publisher in self._publishers:
+            publisher.utterance(message)
+        end = heard.utterance.start + heard.utterance.samples.size
+        self._publish_mood(self._mood.push(reading, end))
+
+    def _publish_mood(self, state: MoodState) -> None:
+        if state.since != self._since[0]:
+            self._since = (state.since, iso(self._source.time_of(state.since)))
+        message = MoodMessage(
+            node=self._node,
+            mood=state.mood,  # type: ignore[arg-type]
+            since=self._since[1],
+            confidence=state.confidence,
+            probabilities=_probabilities(state.probabilities),
+            utterances=state.utterances,
+        )
+        for publisher in self._publishers:
+            publisher.mood(message)
+
+    def _publish_speech(self) -> None:
+        for publisher in self._publishers:
+            publisher.speech(self._is_speaking)
+
+
+def reading_fields(heard: Heard, reading: Reading, model: str) -> dict[str, Any]:
+    """The fields of an UtteranceMessage that tell of the utterance itself, in their order."""
+    utterance = heard.utterance
+    return {
+        "duration_s": utterance.samples.size / RATE_HZ,
+        "emotion": reading.emotion,
+        "confidence": reading.confidence,
+        "probabilities": _probabilities(reading.probabilities),
+        "set": list(reading.prediction_set),
+        "valence": reading.valence,
+        "arousal": reading.arousal,
+        "level_dbfs": level_dbfs(utterance),
+        "snr_db": snr_db(utterance),
+        "speech_ratio": utterance.speech_ratio,
+        "model": model,
+    }
+
+
+def _probabilities(values: Sequence[float]) -> Probabilities:
+    return Probabilities(**dict(zip(EMOTIONS, values, strict=True)))

@@ -1,0 +1,109 @@
+"""Every key of the configuration, its default and its bounds; documented in config/affectd.yaml."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from affectd.daemon.errors import SettingsError
+
+CREDENTIAL: Final = "mqtt_password"  # name of the systemd credential
+
+NonEmpty = Annotated[str, Meta(min_length=1)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A group of keys; unknown ones are refused."""
+
+
+class Audio(Section, frozen=True):
+    """Where samples come from."""
+
+    device: NonEmpty | None = None
+    channel: Annotated[int, Meta(ge=1, le=64)] | None = None
+
+
+class Speech(Section, frozen=True):
+    """How speech is found."""
+
+    vad_mode: Annotated[int, Meta(ge=0, le=3)] = 2
+
+
+class EmotionSettings(Section, frozen=True):
+    """How speech is read."""
+
+    bundle: NonEmpty | None = None
+    networks: Literal["cnn", "lstm", "cnn+lstm"] = "cnn+lstm"
+    threshold: Share | None = None
+
+
+class MoodSettings(Section, frozen=True):
+    """How readings become a mood."""
+
+    half_life_s: Annotated[float, Meta(gt=0, le=86_400)] = 60.0
+
+
+class Mqtt(Section, frozen=True):
+    """Where readings are published."""
+
+    host: NonEmpty = "localhost"
+    port: Annotated[int, Meta(ge=1, le=65_535)] = 1883
+    username: NonEmpty | None = None
+    password_file: NonEmpty | None = None
+    tls: bool = False
+    ca_file: NonEmpty | None = None
+
+
+class Log(Section, frozen=True):
+    """What is written down."""
+
+    path: NonEmpty | None = None
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(Section, frozen=True):
+    """The whole configuration."""
+
+    node: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")] = "home"
+    audio: Audio = Audio()
+    speech: Speech = Speech()
+    emotion: EmotionSettings = EmotionSettings()
+    mood: MoodSettings = MoodSettings()
+    mqtt: Mqtt = Mqtt()
+    log: Log = Log()
+
+
+def password(settings: Mqtt, environment: Mapping[str, str]) -> str | None:
+    """The broker's password: from mqtt.password_file, else from systemd's credential, else None.
+
+    Raises SettingsError if the file cannot be read or is empty, or there is no user name.
+    """
+    credential = Path(environment.get("CREDENTIALS_DIRECTORY", "/nonexistent")) / CREDENTIAL
+    if settings.password_file is None and not credential.is_file():
+        return None
+    path = credential if settings.password_file is None else Path(settings.password_file)
+    if settings.username is None:
+        raise SettingsError(f"a password is in {path}, but mqtt.username is not set; set it")
+    try:
+        text = path.read_text().rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"mqtt.password_file is {path}, which cannot be read ({error}); "
+            "put the password there and make it readable for this user"
+        ) from error
+    if not text:
+        raise SettingsError(f"mqtt.password_file is {path}, which is empty; put the password there")
+    return text
+
+
+def log_path(settings: Log, environment: Mapping[str, str]) -> Path:
+    """Where the log of readings is: log.path, else systemd's folder for logs, else the user's."""
+    if settings.path is not None:
+        return Path(settings.path).expanduser()
+    if directory := environment.get("LOGS_DIRECTORY"):
+        return Path(directory.split(":")[0]) / "readings.jsonl"
+    state = environment.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "affectd" / "readings.jsonl"

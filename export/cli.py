@@ -1,0 +1,52 @@
+"""`affectd export`: from fitted networks to a bundle, on the command line."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from affectd.export.convert import FORMATS
+
+
+def run(words: Sequence[str]) -> int:
+    """Run `affectd export`; return its exit status."""
+    _export(_parser().parse_args(words))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="affectd export",
+        description="Convert fitted networks, check them against Keras, and write a bundle.",
+    )
+    parser.add_argument(
+        "--workdir",
+        type=Path,
+        default=Path("build/train"),
+        metavar="DIR",
+        help="where `affectd train` kept its results (default: build/train)",
+    )
+    parser.add_argument(
+        "--to",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of the bundle; name it as emotion.bundle in the configuration",
+    )
+    parser.add_argument(
+        "--weights",
+        choices=FORMATS,
+        default="float32",
+        help="how weights are stored; dynamic is int8 with float32 activations (default: float32)",
+    )
+    return parser
+
+
+def _export(args: argparse.Namespace) -> None:
+    from affectd.export.bundle import export
+
+    bundle = export(args.workdir, args.to, args.weights)
+    for name, network in bundle.networks.items():
+        measured = ", ".join(f"{form} {value:.1e}" for form, value in network.parity.items())
+        print(f"{name}: largest difference to Keras in probability: {measured}")
+    size = sum(path.stat().st_size for path in args.to.iterdir() if path.is_file())
+    print(f"Written to {args.to}, {size / 1e6:.2f} MB")
