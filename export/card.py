@@ -41,8 +41,8 @@ had on this corpus.
 | --- | --- | --- | --- |
 {figures}
 
-`affectd train evaluate --ravdess DIR` makes these figures. People who listen to the same clips agree
-with the actor's intention in about 67 % of them.
+`affectd train evaluate --ravdess DIR` makes these figures. People who listen to the same clips
+agree with the actor's intention in about 67 % of them.
 
 Largest difference in probability to the Keras networks, on {rows} real utterances:
 
@@ -52,8 +52,8 @@ Largest difference in probability to the Keras networks, on {rows} real utteranc
 
 ## Calibration
 
-Temperature, the threshold of `unknown` (the least confident tenth) and the conformal threshold (90 %
-coverage) come from the validation actors of the same folds:
+Temperature, the threshold of `unknown` (the least confident tenth) and the conformal threshold
+(90 % coverage) come from the validation actors of the same folds:
 
 | networks | temperature | threshold | conformal |
 | --- | --- | --- | --- |
@@ -61,11 +61,11 @@ coverage) come from the validation actors of the same folds:
 
 ## Limits
 
-Acted speech of 24 adults, recorded close in a quiet room, in one language. A voice, a room, a language
-or an age unlike these is read less well, and often too surely. What is said is not heard; irony and
-mixed feelings are not known to the networks. Emotions are derived from sound: they are a guess, and
-not a fact about a person. Do not decide about people by it; in the European Union, emotion recognition
-at work and in schools is prohibited (AI Act, article 5).
+Acted speech of 24 adults, recorded close in a quiet room, in one language. A voice, a room, a
+language or an age unlike these is read less well, and often too surely. What is said is not heard;
+irony and mixed feelings are not known to the networks. Emotions are derived from sound: they are a
+guess, and not a fact about a person. Do not decide about people by it; in the European Union,
+emotion recognition at work and in schools is prohibited (AI Act, article 5).
 """
 
 

@@ -26,7 +26,7 @@ def convert(keras_file: Path, weights: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "network.tflite"
         command = [sys.executable, "-m", __name__, str(keras_file), weights, str(out)]
-        child = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        child = subprocess.run(command, capture_output=True, text=True, check=False)
         if child.returncode != 0:
             last = (child.stderr.strip().splitlines() or ["it said nothing"])[-1]
             raise ExportError(

@@ -49,4 +49,4 @@ def _read(path: Path, settings: Settings, classifier: Classifier) -> Iterator[di
 def _line(found: dict[str, Any]) -> str:
     start_s, end_s = found["start_s"], found["start_s"] + found["duration_s"]
     decision = verdict(found["emotion"], found["confidence"], found["set"])
-    return f"{found['file']}  {start_s:8.2f} – {end_s:8.2f} s  {decision}"
+    return f"{found['file']}  {start_s:8.2f} to {end_s:.2f} s  {decision}"

@@ -73,9 +73,7 @@ class MqttPublisher:
             try:
                 farewell.wait_for_publish(FAREWELL_S)
             except RuntimeError as error:  # the broker went away just now
-                logger.warning(
-                    "the MQTT broker %s did not take the last messages: %s", self._broker, error
-                )
+                logger.warning("%s did not take the last messages: %s", self._broker, error)
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -103,9 +101,7 @@ class MqttPublisher:
         self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any
     ) -> None:
         if reason.is_failure:
-            self._complain(
-                f"refused the connection: {reason}; check mqtt.username and its password"
-            )
+            self._complain(f"refused the connection: {reason}; check mqtt.username and password")
             return
         client.publish(f"{self._topic}/status", b"online", QOS, retain=True)
         for topic, payload in list(self._retained.items()):
@@ -118,9 +114,7 @@ class MqttPublisher:
             self._unsent = 0
 
     def _on_connect_fail(self, _client: paho.Client, _data: Any) -> None:
-        self._complain(
-            f"cannot be reached: {sys.exception()}; check mqtt.host, mqtt.port, mqtt.tls"
-        )
+        self._complain(f"cannot be reached: {sys.exception()}; check mqtt.host and mqtt.port")
 
     def _on_disconnect(
         self, _client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any

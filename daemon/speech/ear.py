@@ -38,7 +38,7 @@ class Ear:
         return self._segmenter.is_speaking
 
     def push(self, block: NDArray[np.int16]) -> Iterator[Heard | None]:
-        """Take samples, shape (n,), mono, 16 kHz; yield once a frame: what ended with it, if any."""
+        """Take samples, shape (n,); yield for each frame what ended with it, or None."""
         samples = np.concatenate([self._rest, block])
         whole = samples.size - samples.size % FRAME
         self._rest = samples[whole:]
