@@ -4,7 +4,7 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from affectd.daemon.capture.source import Source
 from affectd.daemon.emotion.classifier import Classifier
@@ -15,6 +15,8 @@ from affectd.daemon.publish.messages import MoodMessage, Probabilities, Utteranc
 from affectd.daemon.speech.ear import Ear, Heard
 from affectd.daemon.speech.level import level_dbfs, snr_db
 from affectd.daemon.speech.vad import RATE_HZ
+
+DIGITS: Final = 6  # behind the point of what is published
 
 
 class Publisher(Protocol):
@@ -82,7 +84,7 @@ class Service:
             id=secrets.token_hex(8),
             node=self._node,
             time=iso(self._source.time_of(heard.utterance.start)),
-            latency_ms=1000 * (time.perf_counter() - arrived),
+            latency_ms=round(1000 * (time.perf_counter() - arrived), 3),
             **reading_fields(heard, reading, self._classifier.model),
         )
         for publisher in self._publishers:
@@ -97,7 +99,7 @@ class Service:
             node=self._node,
             mood=state.mood,  # type: ignore[arg-type]
             since=self._since[1],
-            confidence=state.confidence,
+            confidence=round(state.confidence, DIGITS),
             probabilities=_probabilities(state.probabilities),
             utterances=state.utterances,
         )
@@ -112,20 +114,22 @@ class Service:
 def reading_fields(heard: Heard, reading: Reading, model: str) -> dict[str, Any]:
     """The fields of an UtteranceMessage that tell of the utterance itself, in their order."""
     utterance = heard.utterance
+    snr = snr_db(utterance)
     return {
         "duration_s": utterance.samples.size / RATE_HZ,
         "emotion": reading.emotion,
-        "confidence": reading.confidence,
+        "confidence": round(reading.confidence, DIGITS),
         "probabilities": _probabilities(reading.probabilities),
         "set": list(reading.prediction_set),
-        "valence": reading.valence,
-        "arousal": reading.arousal,
-        "level_dbfs": level_dbfs(utterance),
-        "snr_db": snr_db(utterance),
-        "speech_ratio": utterance.speech_ratio,
+        "valence": round(reading.valence, DIGITS),
+        "arousal": round(reading.arousal, DIGITS),
+        "level_dbfs": round(level_dbfs(utterance), 1),
+        "snr_db": None if snr is None else round(snr, 1),
+        "speech_ratio": round(utterance.speech_ratio, DIGITS),
         "model": model,
     }
 
 
 def _probabilities(values: Sequence[float]) -> Probabilities:
-    return Probabilities(**dict(zip(EMOTIONS, values, strict=True)))
+    rounded = (round(value, DIGITS) for value in values)
+    return Probabilities(**dict(zip(EMOTIONS, rounded, strict=True)))

@@ -18,7 +18,7 @@ Time = Annotated[
 
 
 class Probabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The calibrated probability of each emotion; they sum to 1."""
+    """The calibrated probability of each emotion, rounded; they sum to 1."""
 
     neutral: Share
     calm: Share

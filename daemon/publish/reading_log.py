@@ -1,6 +1,8 @@
 """The log of detected moods that people tail: one JSON object a line."""
 
+import errno
 import logging
+import os
 from io import FileIO
 from pathlib import Path
 
@@ -52,7 +54,7 @@ class ReadingLog:
     def _append(self, kind: str, message: msgspec.Struct) -> None:
         line = msgspec.json.encode({"event": kind} | msgspec.structs.asdict(message)) + b"\n"
         try:
-            self._file.write(line)
+            self._write(line)
         except OSError as error:
             if self._lost == 0:
                 logger.error(
@@ -66,3 +68,10 @@ class ReadingLog:
             if self._lost:
                 logger.warning("%s is written again; %d line(s) are missing", self.path, self._lost)
             self._lost = 0
+
+    def _write(self, line: bytes) -> None:
+        """Write a whole line or none of it."""
+        written = self._file.write(line)
+        if written != len(line):
+            self._file.truncate(os.fstat(self._file.fileno()).st_size - written)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -1,0 +1,85 @@
+# Every chore in one command. `make run` and `make test` set up all they need.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+RAVDESS ?= ../shared/data/ravdess
+
+RUN_PACKAGES := libportaudio2
+TEST_PACKAGES := $(RUN_PACKAGES) mosquitto mosquitto-clients pulseaudio pulseaudio-utils \
+	libasound2-plugins systemd
+
+.PHONY: help run test lint format schemas bench evaluate ancestor bundle wheel clean
+
+help:  ## list the chores
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+run: $(VENV)/run.stamp  ## listen to the default microphone, or play the demo if there is none
+	@$(call apt,$(RUN_PACKAGES))
+	@if $(BIN)/affectd devices --json >/dev/null; then \
+		$(BIN)/affectd run --broker embedded; \
+	else \
+		echo "So here is the demo instead."; $(BIN)/affectd demo; \
+	fi
+
+test: lint  ## ruff, mypy and all tests
+	@$(call apt,$(TEST_PACKAGES))
+	$(BIN)/pytest
+
+lint: $(VENV)/dev.stamp  ## ruff and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/dev.stamp  ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+schemas: $(VENV)/run.stamp  ## write config/schema/ from the types in the code
+	$(BIN)/python -m affectd.daemon.schemas config/schema
+
+bench: $(VENV)/dev.stamp  ## speed and memory, beside the ancestor's way
+	@$(call apt,$(TEST_PACKAGES))
+	$(BIN)/python benchmarks/pipeline.py
+
+evaluate: $(VENV)/dev.stamp  ## figures on unseen actors, three seeds (about 40 minutes on 2 cores)
+	$(BIN)/affectd train evaluate --ravdess $(RAVDESS)
+
+ancestor: $(VENV)/dev.stamp  ## what a random split of oversampled clips pretends
+	$(BIN)/affectd train ancestor --ravdess $(RAVDESS)
+
+bundle: $(VENV)/dev.stamp  ## fit the shipped networks on all actors and write models/ (after evaluate)
+	$(BIN)/affectd train final --ravdess $(RAVDESS)
+	$(BIN)/affectd export --to models
+
+wheel: $(VENV)/dev.stamp  ## build dist/affectd-*.whl
+	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+clean:  ## remove the virtual environment and everything built
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/run.stamp: pyproject.toml | $(BIN)/pip
+	$(BIN)/pip install --quiet --editable '.[broker]'
+	@touch $@
+
+$(VENV)/dev.stamp: pyproject.toml | $(BIN)/pip
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/run.stamp
+
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(not (3, 11) <= v[:2] < (3, 14))' || \
+		{ echo "affectd needs Python 3.11 to 3.13, $(PYTHON) is `$(PYTHON) --version`;" \
+		"name another one with make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { $(call apt,python3-venv); }
+	$(PYTHON) -m venv $(VENV)
+
+# Install those Debian packages that are missing; do nothing where there is no apt.
+define apt
+	missing=$$(for p in $(1); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
+	if [ -n "$$missing" ] && command -v apt-get >/dev/null; then \
+		echo "Installing Debian packages:" $$missing; \
+		$(SUDO) apt-get update -qq && \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing; \
+	fi
+endef

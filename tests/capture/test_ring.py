@@ -1,0 +1,47 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from affectd.daemon.capture.ring import Ring
+
+blocks = st.lists(st.integers(0, 50), max_size=30)
+
+
+def counting(start: int, size: int) -> "np.ndarray[tuple[int, int], np.dtype[np.int16]]":
+    """Two channels whose samples tell their place."""
+    index = np.arange(start, start + size, dtype=np.int16)
+    return np.stack([index, -index], axis=1)
+
+
+@given(capacity=st.integers(1, 40), sizes=blocks)
+def test_the_newest_samples_come_in_order_for_any_block_sizes(
+    capacity: int, sizes: list[int]
+) -> None:
+    ring, written = Ring(capacity, 2), 0
+    for size in sizes:
+        ring.write(counting(written, size))
+        written += size
+    kept = min(capacity, written)
+    np.testing.assert_array_equal(ring.read(), counting(written - kept, kept))
+    assert ring.lost == written - kept
+
+
+@given(capacity=st.integers(1, 40), rounds=st.lists(blocks, max_size=8))
+def test_samples_are_read_once_or_counted_as_lost(capacity: int, rounds: list[list[int]]) -> None:
+    ring, written, read = Ring(capacity, 2), 0, []
+    for sizes in rounds:
+        for size in sizes:
+            ring.write(counting(written, size))
+            written += size
+        read.append(ring.read())
+    heard = np.concatenate([np.empty((0, 2), np.int16), *read])
+    assert len(heard) + ring.lost == written == ring.written
+    assert (np.diff(heard[:, 0]) > 0).all()
+
+
+def test_a_cleared_ring_holds_no_audio() -> None:
+    ring = Ring(100, 1)
+    ring.write(np.full((250, 1), 7, np.int16))
+    ring.clear()
+    assert not ring._samples.any()
+    assert len(ring.read()) == 0

@@ -1,0 +1,36 @@
+"""Messages to publish in tests."""
+
+from affectd.daemon.publish.messages import MoodMessage, Probabilities, UtteranceMessage
+
+PROBABILITIES = Probabilities(0.05, 0.05, 0.05, 0.6, 0.05, 0.1, 0.05, 0.05)
+
+
+def utterance(id_: str = "a") -> UtteranceMessage:
+    return UtteranceMessage(
+        id=id_,
+        node="kitchen",
+        time="2026-01-01T12:00:00.000Z",
+        duration_s=1.5,
+        emotion="sad",
+        confidence=0.6,
+        probabilities=PROBABILITIES,
+        set=["sad", "fearful"],
+        valence=-0.4,
+        arousal=-0.1,
+        level_dbfs=-30.0,
+        snr_db=20.0,
+        speech_ratio=0.8,
+        model="cnn+lstm",
+        latency_ms=4.0,
+    )
+
+
+def mood(name: str = "sad") -> MoodMessage:
+    return MoodMessage(
+        node="kitchen",
+        mood=name,  # type: ignore[arg-type]
+        since="2026-01-01T12:00:00.000Z",
+        confidence=0.6,
+        probabilities=PROBABILITIES,
+        utterances=3,
+    )

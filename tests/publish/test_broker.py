@@ -1,0 +1,42 @@
+import socket
+
+import pytest
+
+from affectd.daemon.errors import BrokerError
+from affectd.daemon.publish.broker import HOST, EmbeddedBroker
+from affectd.daemon.publish.mqtt import MqttPublisher
+from affectd.daemon.settings import Mqtt
+from tests.conftest import Listener, wait_until
+from tests.publish.samples import utterance
+
+
+def test_the_embedded_broker_carries_messages_to_subscribers() -> None:
+    with EmbeddedBroker(0) as broker:
+        listener = Listener(broker.port)
+        publisher = MqttPublisher(Mqtt(host=HOST, port=broker.port), "kitchen", None)
+        publisher.start()
+        assert publisher.wait_until_connected(10)
+        publisher.utterance(utterance())
+        wait_until(lambda: listener.on("affectd/kitchen/utterance"), "the reading arrives")
+        publisher.stop()
+        listener.close()
+
+
+def test_the_embedded_broker_listens_on_loopback_alone() -> None:
+    with EmbeddedBroker(0) as broker, socket.socket() as probe:
+        probe.bind(("127.0.0.2", broker.port))  # taken if it listened everywhere
+
+
+def test_a_port_in_use_is_an_error_with_a_remedy() -> None:
+    with (
+        EmbeddedBroker(0) as broker,
+        pytest.raises(BrokerError, match="cannot listen"),
+    ):
+        EmbeddedBroker(broker.port).__enter__()
+
+
+def test_the_port_is_free_again_after_the_broker_has_stopped() -> None:
+    with EmbeddedBroker(0) as broker:
+        port = broker.port
+    with EmbeddedBroker(port):
+        pass

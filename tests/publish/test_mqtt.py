@@ -1,0 +1,219 @@
+import gc
+import json
+import logging
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from affectd.daemon.errors import SettingsError
+from affectd.daemon.publish.mqtt import MqttPublisher
+from affectd.daemon.settings import Mqtt
+from tests.conftest import Listener, Mosquitto, free_port, run_affectd, wait_until
+from tests.publish.samples import mood, utterance
+
+KITCHEN = "affectd/kitchen"
+
+
+@pytest.fixture
+def publisher(mosquitto: Mosquitto) -> Iterator[MqttPublisher]:
+    publisher = MqttPublisher(Mqtt(port=mosquitto.port), "kitchen", None)
+    publisher.start()
+    assert publisher.wait_until_connected(10)
+    yield publisher
+    publisher.stop()
+
+
+def test_a_reading_arrives_and_is_not_retained(
+    publisher: MqttPublisher, listener: Listener
+) -> None:
+    publisher.utterance(utterance("x"))
+    wait_until(lambda: listener.on(f"{KITCHEN}/utterance"), "the reading arrives")
+    (payload,) = listener.on(f"{KITCHEN}/utterance")
+    assert json.loads(payload)["id"] == "x"
+
+
+def test_a_late_subscriber_finds_the_state_and_no_old_reading(
+    publisher: MqttPublisher, mosquitto: Mosquitto, listener: Listener
+) -> None:
+    publisher.speech(True)
+    publisher.mood(mood("sad"))
+    publisher.utterance(utterance())
+    wait_until(lambda: listener.on(f"{KITCHEN}/utterance"), "the reading arrives")
+    late = Listener(mosquitto.port)
+    wait_until(lambda: len(late.messages) >= 3, "three retained states arrive")
+    state = {message.topic: message.payload for message in late.messages}
+    assert state[f"{KITCHEN}/status"] == b"online"
+    assert state[f"{KITCHEN}/speech"] == b"ON"
+    assert json.loads(state[f"{KITCHEN}/mood"])["mood"] == "sad"
+    assert f"{KITCHEN}/utterance" not in state
+    assert all(message.retained for message in late.messages)
+    late.close()
+
+
+def test_a_clean_stop_says_offline_after_all_else(mosquitto: Mosquitto, listener: Listener) -> None:
+    publisher = MqttPublisher(Mqtt(port=mosquitto.port), "kitchen", None)
+    publisher.start()
+    assert publisher.wait_until_connected(10)
+    for number in range(50):
+        publisher.utterance(utterance(str(number)))
+    publisher.stop()
+    wait_until(lambda: b"offline" in listener.on(f"{KITCHEN}/status"), "offline arrives")
+    assert len(listener.on(f"{KITCHEN}/utterance")) == 50
+    assert listener.messages[-1].payload == b"offline"
+
+
+def test_the_last_will_says_offline_when_the_connection_breaks(
+    mosquitto: Mosquitto, listener: Listener
+) -> None:
+    publisher = MqttPublisher(Mqtt(port=mosquitto.port), "kitchen", None)
+    publisher.start()
+    assert publisher.wait_until_connected(10)
+    publisher._client._sock.close()  # as if the cable were cut
+    wait_until(lambda: b"offline" in listener.on(f"{KITCHEN}/status"), "the last will arrives")
+    publisher._client.loop_stop()
+
+
+def test_an_absent_broker_is_told_once_and_used_when_it_comes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    broker = Mosquitto(tmp_path)
+    publisher = MqttPublisher(Mqtt(host="127.0.0.1", port=broker.port), "kitchen", None)
+    publisher.mood(mood("calm"))
+    publisher.start()
+    wait_until(lambda: "cannot be reached" in caplog.text, "the absence is told")
+    publisher.utterance(utterance())
+    broker.start()
+    assert publisher.wait_until_connected(20)
+    listener = Listener(broker.port)
+    wait_until(lambda: listener.on(f"{KITCHEN}/mood"), "the mood arrives")
+    assert listener.on(f"{KITCHEN}/utterance") == []
+    wait_until(lambda: "1 reading(s) made while it was away" in caplog.text, "it is told")
+    assert caplog.text.count("cannot be reached: [Errno 111] Connection refused") == 1
+    publisher.stop()
+    listener.close()
+    broker.stop()
+
+
+def test_a_broker_that_goes_away_is_found_again_with_all_states(
+    mosquitto: Mosquitto, publisher: MqttPublisher, caplog: pytest.LogCaptureFixture
+) -> None:
+    publisher.speech(False)
+    publisher.mood(mood("happy"))
+    mosquitto.stop()
+    wait_until(lambda: "went away" in caplog.text, "the loss is told")
+    mosquitto.start()
+    wait_until(lambda: publisher.wait_until_connected(0.1), "it is connected again")
+    listener = Listener(mosquitto.port)
+    wait_until(lambda: len(listener.messages) >= 3, "all states are there again")
+    assert {message.topic for message in listener.messages} == {
+        f"{KITCHEN}/{name}" for name in ("status", "mood", "speech")
+    }
+    listener.close()
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A broker that wants the user anna with the password secret."""
+    passwords = tmp_path / "passwords"
+    subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, "anna", "secret"], check=True)
+    broker = Mosquitto(tmp_path, f"allow_anonymous false\npassword_file {passwords}")
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+def test_user_and_password_open_a_guarded_broker(guarded: Mosquitto) -> None:
+    publisher = MqttPublisher(Mqtt(port=guarded.port, username="anna"), "kitchen", "secret")
+    publisher.start()
+    assert publisher.wait_until_connected(10)
+    publisher.stop()
+
+
+def test_a_refused_password_is_told_without_printing_it(
+    guarded: Mosquitto, caplog: pytest.LogCaptureFixture
+) -> None:
+    publisher = MqttPublisher(Mqtt(port=guarded.port, username="anna"), "kitchen", "wrong-one")
+    publisher.start()
+    wait_until(lambda: "refused the connection: Not authorized" in caplog.text, "it is told")
+    assert "check mqtt.username and password" in caplog.text
+    assert "wrong-one" not in caplog.text
+    publisher.stop()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate authority of our own and a certificate for localhost signed by it."""
+    folder = tmp_path_factory.mktemp("tls")
+    (folder / "ext").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+    for command in (
+        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test-ca -keyout ca.key -out ca.crt "
+        "-addext keyUsage=critical,keyCertSign,cRLSign",
+        "req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key -out server.csr",
+        "x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 "
+        "-extfile ext -out server.crt",
+    ):
+        subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def encrypted(tmp_path: Path, authority: Path) -> Iterator[Mosquitto]:
+    files = f"certfile {authority}/server.crt\nkeyfile {authority}/server.key"
+    broker = Mosquitto(tmp_path, f"allow_anonymous true\n{files}")
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+def test_tls_with_the_right_authority_connects(encrypted: Mosquitto, authority: Path) -> None:
+    settings = Mqtt(port=encrypted.port, tls=True, ca_file=str(authority / "ca.crt"))
+    publisher = MqttPublisher(settings, "kitchen", None)
+    publisher.start()
+    assert publisher.wait_until_connected(10)
+    publisher.stop()
+
+
+# paho leaves the socket of a failed handshake to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_tls_refuses_a_broker_whose_certificate_nobody_signed(
+    encrypted: Mosquitto, caplog: pytest.LogCaptureFixture
+) -> None:
+    publisher = MqttPublisher(Mqtt(port=encrypted.port, tls=True), "kitchen", None)
+    publisher.start()
+    wait_until(lambda: "certificate verify failed" in caplog.text, "the refusal is told")
+    publisher.stop()
+    gc.collect()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            Mqtt(tls=True, ca_file="/nowhere/ca.crt"),
+            "mqtt.ca_file is /nowhere/ca.crt, which",
+        ),
+        (Mqtt(ca_file="/nowhere/ca.crt"), "mqtt.ca_file is set, but mqtt.tls is false"),
+        (Mqtt(host="bad..host"), "mqtt.host is 'bad..host', which is no host name"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(settings: Mqtt, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        MqttPublisher(settings, "kitchen", None)
+
+
+def test_an_unreachable_broker_does_not_keep_a_recording_from_its_end(tmp_path: Path) -> None:
+    from tests.conftest import DEMO
+
+    environment = {
+        "AFFECTD_MQTT__HOST": "127.0.0.1",
+        "AFFECTD_MQTT__PORT": str(free_port()),
+        "AFFECTD_LOG__PATH": str(tmp_path / "readings.jsonl"),
+        "HOME": str(tmp_path),
+    }
+    done = run_affectd("run", "--input", DEMO, "--fast", environment=environment)
+    assert done.returncode == 0
+    assert "cannot be reached" in done.stderr
+    assert (tmp_path / "readings.jsonl").read_text().count('"event":"utterance"') >= 5

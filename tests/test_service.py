@@ -1,0 +1,117 @@
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+from affectd.daemon.capture.recording import Recording
+from affectd.daemon.emotion.classifier import Classifier
+from affectd.daemon.emotion.mood import Mood
+from affectd.daemon.publish.messages import MoodMessage, UtteranceMessage
+from affectd.daemon.service import Service
+from affectd.daemon.speech.ear import Ear
+from affectd.daemon.speech.mfcc import FeatureSpec
+from affectd.daemon.speech.segmenter import SegmenterSpec
+from affectd.daemon.speech.vad import DEFAULT_MODE
+from tests.conftest import DEMO
+
+
+class Collector:
+    """A publisher that keeps what it is given, in order."""
+
+    def __init__(self) -> None:
+        self.events: list[UtteranceMessage | MoodMessage | bool] = []
+
+    def utterance(self, message: UtteranceMessage) -> None:
+        self.events.append(message)
+
+    def mood(self, message: MoodMessage) -> None:
+        self.events.append(message)
+
+    def speech(self, is_speaking: bool) -> None:
+        self.events.append(is_speaking)
+
+    def of(self, kind: type) -> list[object]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+def run(path: Path, classifier: Classifier, fast: bool = True) -> Collector:
+    collector = Collector()
+    ear = Ear(FeatureSpec(), SegmenterSpec(), DEFAULT_MODE)
+    source = Recording(path, fast=fast)
+    Service("kitchen", source, ear, classifier, Mood(60), [collector]).run(threading.Event())
+    return collector
+
+
+@pytest.fixture(scope="module")
+def heard(classifier: Classifier) -> Collector:
+    return run(DEMO, classifier)
+
+
+def test_a_recording_becomes_readings(heard: Collector) -> None:
+    assert len(heard.of(UtteranceMessage)) >= 8
+
+
+def test_the_mood_is_idle_first_and_follows_each_reading(heard: Collector) -> None:
+    moods = heard.of(MoodMessage)
+    assert [mood.utterances for mood in moods] == list(range(len(heard.of(UtteranceMessage)) + 1))
+    assert moods[0].mood == "idle"
+    assert moods[-1].mood != "idle"
+
+
+def test_speech_goes_on_and_off_in_turn_and_ends_off(heard: Collector) -> None:
+    states = heard.of(bool)
+    assert states[:-1:2] == [False] * len(states[:-1:2])
+    assert states[1::2][0] is True
+    assert states[-1] is False
+
+
+def test_speech_is_on_before_its_reading_comes(heard: Collector) -> None:
+    first = next(i for i, e in enumerate(heard.events) if isinstance(e, UtteranceMessage))
+    assert True in [event for event in heard.events[:first] if isinstance(event, bool)]
+
+
+def test_readings_are_in_the_order_and_at_the_time_they_were_spoken(heard: Collector) -> None:
+    times = [reading.time for reading in heard.of(UtteranceMessage)]
+    assert times == sorted(times)
+    assert len(set(times)) == len(times)
+
+
+def test_every_reading_has_its_own_id(heard: Collector) -> None:
+    ids = [reading.id for reading in heard.of(UtteranceMessage)]
+    assert len(set(ids)) == len(ids)
+
+
+def test_the_pace_of_a_recording_does_not_change_its_readings(
+    classifier: Classifier, tmp_path: Path, speech: NDArray[np.int16]
+) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, speech[: 16_000 * 7], 16_000)
+    fast, paced = (
+        [r.probabilities for r in run(path, classifier, fast).of(UtteranceMessage)]
+        for fast in (True, False)
+    )
+    assert fast == paced != []
+
+
+def test_level_and_noise_are_measured(classifier: Classifier, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    noise = random.normal(0, 1e-3, 16_000 * 4)
+    speech = Recording(DEMO).samples()[16_000 * 4 : 16_000 * 7] / 32768
+    path = tmp_path / "a.wav"
+    soundfile.write(path, noise + np.pad(speech, (8_000, 8_000)), 16_000, subtype="FLOAT")
+    (reading, *_) = run(path, classifier).of(UtteranceMessage)
+    voiced_dbfs = 10 * np.log10((speech**2).mean())
+    assert reading.level_dbfs == pytest.approx(voiced_dbfs, abs=3)
+    assert reading.snr_db == pytest.approx(reading.level_dbfs + 60, abs=6)
+
+
+def test_a_stop_ends_the_service_with_speech_off(classifier: Classifier) -> None:
+    collector, stop = Collector(), threading.Event()
+    ear = Ear(FeatureSpec(), SegmenterSpec(), DEFAULT_MODE)
+    stop.set()
+    Service("kitchen", Recording(DEMO), ear, classifier, Mood(60), [collector]).run(stop)
+    assert collector.of(UtteranceMessage) == []
+    assert collector.events[-1] is False
