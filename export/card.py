@@ -11,14 +11,17 @@ CARD: Final = """\
 # Model card: affectd's default networks
 
 Two small networks, a CNN and an LSTM, that tell from 3 s of speech *how* something was said:
-{labels}. They hear 40 MFCCs every 10 ms and know no words. `bundle.json` beside this file holds
-everything that is needed to run them alike; it was made on {created} from commit `{commit}`.
+{labels}.
+
+They hear 40 MFCCs every 10 ms and know no words. `bundle.json` beside this file holds everything
+that is needed to run them alike. It was made on {created} from commit `{commit}`.
 
 ## Licence
 
-The weights are made from {licences}, and so are offered under **CC BY-NC-SA 4.0**: name the
-corpus, do not use them commercially, share alike. affectd's code is MIT; whoever needs other
-weights can train them with `affectd train` on other recordings.
+The weights are made from {licences}.
+So they are offered under **CC BY-NC-SA 4.0**: name the corpus, do not use them commercially, share
+alike. affectd's code is MIT; whoever needs other weights can train them with `affectd train` on
+other recordings.
 
 ## Training data
 

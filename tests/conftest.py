@@ -140,17 +140,40 @@ def listener(mosquitto: Mosquitto) -> Iterator[Listener]:
     subscriber.close()
 
 
-@dataclass(frozen=True)
 class SoundServer:
-    """PulseAudio with one microphone, fed through a pipe; for programs run with `environment`."""
+    """PulseAudio with one microphone, fed through a pipe; for programs run with `environment`.
 
-    environment: dict[str, str]
-    fifo: Path
+    The microphone delivers nothing until something is played, and silence after it.
+    """
+
+    def __init__(self, environment: dict[str, str], fifo: Path) -> None:
+        self.environment = environment
+        self._fifo = fifo
+        self._closed = threading.Event()
+        self._feeder: threading.Thread | None = None
 
     def play(self, samples: NDArray[np.int16]) -> None:
-        """Let the microphone hear samples, mono, 16 kHz; returns once they are handed over."""
-        with self.fifo.open("wb") as pipe:
-            pipe.write(samples.tobytes())
+        """Let the microphone hear samples, mono, 16 kHz, and then silence."""
+        self._feeder = threading.Thread(target=self._feed, args=(samples,), daemon=True)
+        self._feeder.start()
+
+    def close(self) -> None:
+        self._closed.set()
+        if self._feeder is not None:
+            self._feeder.join(10)
+
+    def _feed(self, samples: NDArray[np.int16]) -> None:
+        pipe = os.open(self._fifo, os.O_WRONLY | os.O_NONBLOCK)
+        rest = samples.tobytes()
+        while not self._closed.wait(0.01):
+            rest = rest or bytes(3200)
+            try:
+                rest = rest[os.write(pipe, rest) :]
+            except BlockingIOError:
+                continue
+            except BrokenPipeError:  # the microphone was unplugged
+                break
+        os.close(pipe)
 
 
 @pytest.fixture
@@ -177,7 +200,9 @@ def sound_server(tmp_path: Path) -> Iterator[SoundServer]:
     try:
         wait_until(answers, "PulseAudio answers")
         subprocess.run(["pactl", "set-default-source", "mic"], env=environment, check=True)
-        yield SoundServer(environment, fifo)
+        card = SoundServer(environment, fifo)
+        yield card
+        card.close()
     finally:
         server.kill()
         server.wait()

@@ -3,9 +3,10 @@
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,14 +151,17 @@ class Microphone:
             return str(error.args[0])
         return None
 
-    def _opened(self, rate_hz: int, channels: int, ring: Ring, ended: threading.Event) -> Any:
+    @contextmanager
+    def _opened(
+        self, rate_hz: int, channels: int, ring: Ring, ended: threading.Event
+    ) -> Iterator[None]:
         sd = _portaudio()
 
         def write(samples: NDArray[np.int16], *_: object) -> None:
             ring.write(samples)
 
         try:
-            return sd.InputStream(
+            stream = sd.InputStream(
                 device=self._device.index,
                 samplerate=rate_hz,
                 channels=channels,
@@ -165,10 +169,16 @@ class Microphone:
                 callback=write,
                 finished_callback=ended.set,
             )
+            stream.start()
         except sd.PortAudioError as error:
             raise DeviceError(
                 f"the microphone {self.name!r} cannot be opened: {error.args[0]}"
             ) from error
+        try:
+            yield
+        finally:
+            stream.abort()  # stop() would wait for ever for a device that is silent
+            stream.close()
 
 
 def _portaudio() -> ModuleType:

@@ -1,5 +1,12 @@
-import pytest
+import threading
+from collections.abc import Callable
+from typing import Any
 
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from affectd.daemon.capture import microphone
 from affectd.daemon.capture.microphone import Device, Microphone, choose
 from affectd.daemon.errors import DeviceError
 
@@ -45,3 +52,85 @@ def test_a_name_that_matches_several_is_an_error_that_lists_them() -> None:
 def test_a_channel_that_the_device_lacks_is_an_error() -> None:
     with pytest.raises(DeviceError, match=r"audio.channel is 3, but 'Line' has 2 channel\(s\)"):
         Microphone(device("Line", channels=2), channel=3)
+
+
+class Choosy:
+    """Stands for PortAudio with a device that takes 48 kHz and two channels alone."""
+
+    class PortAudioError(Exception):
+        pass
+
+    def __init__(self, sound: NDArray[np.int16]) -> None:
+        self._sound = sound
+        self.closed = False
+
+    def check_input_settings(self, _: int, channels: int, dtype: str, samplerate: int) -> None:
+        if (channels, dtype, samplerate) != (2, "int16", 48_000):
+            raise self.PortAudioError(f"Invalid sample rate or channels: {samplerate}, {channels}")
+
+    def InputStream(self, callback: Callable[..., None], **_: Any) -> "Choosy":  # noqa: N802
+        self._callback = callback
+        return self
+
+    def start(self) -> None:
+        for block in np.array_split(self._sound, 100):
+            self._callback(block, len(block), None, None)
+
+    def abort(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def choosy(monkeypatch: pytest.MonkeyPatch) -> Choosy:
+    time = np.arange(48_000) / 48_000
+    left = 16_384 * np.sin(2 * np.pi * 440 * time)
+    sound = np.stack([left, np.zeros_like(left)], axis=1).astype(np.int16)
+    audio = Choosy(sound)
+    monkeypatch.setattr(microphone, "_portaudio", lambda: audio)
+    return audio
+
+
+def first_block(source: Microphone) -> NDArray[np.int16]:
+    blocks = source.blocks(threading.Event())
+    block = next(blocks)
+    blocks.close()  # type: ignore[attr-defined]
+    return block
+
+
+@pytest.mark.parametrize(("channel", "amplitude"), [(None, 8_192), (1, 16_384), (2, 0)])
+def test_a_device_that_refuses_16_khz_is_opened_at_its_own_rate_and_resampled(
+    choosy: Choosy, channel: int | None, amplitude: int
+) -> None:
+    heard = first_block(Microphone(device("Choosy", channels=2), channel))
+    expected = amplitude * np.sin(2 * np.pi * 440 * np.arange(heard.size) / 16_000)
+    assert 15_000 < heard.size <= 16_000
+    np.testing.assert_allclose(heard[2_000:-2_000], expected[2_000:-2_000], atol=40)
+
+
+def test_the_device_is_closed_when_nobody_listens_any_more(choosy: Choosy) -> None:
+    first_block(Microphone(device("Choosy", channels=2), None))
+    assert choosy.closed
+
+
+def test_a_device_that_takes_nothing_is_an_error_that_says_what_was_tried(choosy: Choosy) -> None:
+    source = Microphone(device("Choosy", channels=1), None)
+    with pytest.raises(DeviceError, match=r"16000 Hz with 1 channel\(s\).*48000 Hz with 1.*group"):
+        next(source.blocks(threading.Event()))
+
+
+def test_a_device_that_falls_silent_for_long_is_an_error(
+    choosy: Choosy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(microphone, "DEAF_S", 0.1)
+    blocks = Microphone(device("Choosy", channels=2), None).blocks(threading.Event())
+    with pytest.raises(DeviceError, match="has stopped delivering sound; check its plug"):
+        list(blocks)
+
+
+def test_time_is_counted_back_from_the_newest_sample(choosy: Choosy) -> None:
+    source = Microphone(device("Choosy", channels=2), None)
+    heard = first_block(source).size
+    assert source.time_of(heard) - source.time_of(0) == pytest.approx(heard / 16_000)

@@ -1,0 +1,3 @@
+from tests.train.conftest import few_actors
+
+__all__ = ["few_actors"]

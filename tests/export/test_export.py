@@ -1,0 +1,87 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from affectd.daemon.cli import main
+from affectd.daemon.emotion import bundle as bundles
+from affectd.daemon.emotion.classifier import Classifier
+from affectd.daemon.emotion.decision import combine
+from affectd.daemon.speech.mfcc import FeatureSpec
+from affectd.export.convert import ExportError, convert
+from affectd.export.parity import check_float32, difference, keras_probabilities
+from affectd.train.networks import NETWORKS
+
+SPEC = FeatureSpec()
+
+
+@pytest.fixture(scope="module")
+def features() -> NDArray[np.float32]:
+    random = np.random.default_rng(0)
+    return random.normal(size=(5, SPEC.n_frames, SPEC.n_mfcc)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", ["cnn", "lstm"])
+def test_an_exported_network_says_what_keras_says(
+    name: str, features: NDArray[np.float32], tmp_path: Path
+) -> None:
+    path = tmp_path / f"{name}.keras"
+    NETWORKS[name](SPEC).save(path)
+    expected = keras_probabilities(path, features)
+    limits = {"float32": 1e-5, "float16": 1e-2, "dynamic": 5e-2}
+    sizes = {}
+    for weights, limit in limits.items():
+        network = convert(path, weights)
+        sizes[weights] = len(network)
+        assert difference(network, features, expected) < limit
+    assert sizes["dynamic"] < sizes["float16"] < sizes["float32"]
+
+
+@pytest.mark.parametrize("measured", [1e-3, 0.5, float("nan")])
+def test_a_network_that_strays_from_keras_is_refused(measured: float) -> None:
+    with pytest.raises(ExportError, match=r"the exported cnn differs from Keras by .*not written"):
+        check_float32("cnn", measured)
+
+
+def test_a_file_the_converter_cannot_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.keras").write_text("nothing")
+    with pytest.raises(ExportError, match=r"a\.keras cannot be converted with float32 weights"):
+        convert(tmp_path / "a.keras", "float32")
+
+
+def test_export_without_fitted_networks_says_what_to_run_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", "--workdir", str(tmp_path), "--to", str(tmp_path / "out")]) == 1
+    assert "final.json cannot be read (No such file or directory); run" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_from_labelled_recordings_to_a_bundle_the_daemon_runs(
+    few_actors: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = f"--ravdess {few_actors} --workdir {tmp_path}"
+    fitting = f"{where} --folds 1 --seeds 1 --epochs 1 --networks cnn lstm"
+    assert main(f"train evaluate {fitting}".split()) == 0
+    assert main(f"train final {where} --epochs 1".split()) == 0
+    out = tmp_path / "bundle"
+    assert main(f"export --workdir {tmp_path} --to {out} --weights float16".split()) == 0
+    assert "cnn: largest difference to Keras in probability: float32" in capsys.readouterr().out
+    bundle = bundles.load(out)
+    assert bundle.corpora[0].voices == 5
+    assert set(bundle.networks["lstm"].parity) == {"float32", "float16", "dynamic"}
+    assert "| cnn+lstm | " in (out / "MODEL_CARD.md").read_text()
+    _agree_with_keras(out, tmp_path / "final")
+
+
+def _agree_with_keras(bundle: Path, final: Path) -> None:
+    """The daemon's own path, from features that are not normalised, gives Keras' probabilities."""
+    import joblib
+
+    classifier = Classifier(bundle)
+    normal = joblib.load(final / "features.joblib")[:5]
+    raw = normal * np.array(classifier.bundle.std) + np.array(classifier.bundle.mean)
+    expected = combine([keras_probabilities(final / f"{n}.keras", normal) for n in ("cnn", "lstm")])
+    actual = np.stack([classifier.probabilities(one.astype(np.float32)) for one in raw])
+    np.testing.assert_allclose(actual, expected, atol=1e-2)
