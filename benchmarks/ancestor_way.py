@@ -9,13 +9,14 @@ BEGAN = time.perf_counter()
 import keras
 import librosa
 import numpy as np
+from numpy.typing import NDArray
 
 from affectd.train.ancestor import _cnn
 
 PIECE_S = 3.0
 
 
-def predict(model: keras.Model, path: str, offset: float) -> np.ndarray:
+def predict(model: keras.Model, path: str, offset: float) -> NDArray[np.float32]:
     """librosa.load, mean of 40 MFCCs over time, Keras predict."""
     pcm, rate_hz = librosa.load(path, offset=offset, duration=PIECE_S)
     means = librosa.feature.mfcc(y=pcm, sr=rate_hz, n_mfcc=40).mean(axis=1)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 import yaml
+from numpy.typing import NDArray
 
 from affectd import __version__
 from affectd.daemon import schemas
@@ -92,7 +93,7 @@ def test_analyze_ends_well_when_its_reader_has_seen_enough() -> None:
     ],
 )
 def test_a_bad_recording_is_one_sentence_and_status_1(
-    samples: np.ndarray, message: str, tmp_path: Path
+    samples: NDArray[np.float32], message: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.wav"
     soundfile.write(path, samples, 16_000, subtype="FLOAT")

@@ -1,5 +1,6 @@
 import threading
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from affectd.daemon.speech.segmenter import SegmenterSpec
 from affectd.daemon.speech.vad import DEFAULT_MODE
 from tests.conftest import DEMO
 
+T = TypeVar("T")
+
 
 class Collector:
     """A publisher that keeps what it is given, in order."""
@@ -33,7 +36,7 @@ class Collector:
     def speech(self, is_speaking: bool) -> None:
         self.events.append(is_speaking)
 
-    def of(self, kind: type) -> list[object]:
+    def of(self, kind: type[T]) -> list[T]:
         return [event for event in self.events if isinstance(event, kind)]
 
 

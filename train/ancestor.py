@@ -25,7 +25,7 @@ from affectd.train.folds import FOLDS
 from affectd.train.scores import Scores, score
 
 TEST_SHARE: Final = 0.33
-EPOCHS: Final = 200
+EPOCHS: Final = 50
 NETWORKS: Final = ("mlp", "cnn", "lstm")
 
 

@@ -11,7 +11,7 @@ RATES = [8_000, 11_025, 22_050, 44_100, 48_000, 96_000, 192_000]
 
 def tone(rate_hz: int, hz: float, seconds: float = 1.0) -> NDArray[np.float32]:
     time = np.arange(round(rate_hz * seconds)) / rate_hz
-    return (0.5 * np.sin(2 * np.pi * hz * time)).astype(np.float32)[:, None]
+    return np.asarray(0.5 * np.sin(2 * np.pi * hz * time), dtype=np.float32)[:, None]
 
 
 @pytest.mark.parametrize("rate_hz", RATES)

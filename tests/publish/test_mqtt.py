@@ -1,6 +1,7 @@
 import gc
 import json
 import logging
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,7 +71,9 @@ def test_the_last_will_says_offline_when_the_connection_breaks(
     publisher = MqttPublisher(Mqtt(port=mosquitto.port), "kitchen", None)
     publisher.start()
     assert publisher.wait_until_connected(10)
-    publisher._client._sock.close()  # as if the cable were cut
+    connection = publisher._client.socket()
+    assert isinstance(connection, socket.socket)
+    connection.shutdown(socket.SHUT_RDWR)  # as if the cable were cut
     wait_until(lambda: b"offline" in listener.on(f"{KITCHEN}/status"), "the last will arrives")
     publisher._client.loop_stop()
 

@@ -78,4 +78,5 @@ def test_a_folder_without_ravdess_is_an_error_that_says_where_to_get_it(tmp_path
 def test_real_actors_have_sixty_clips_each(few_actors: Path) -> None:
     corpus = ravdess(few_actors)
     assert Counter(clip.actor for clip in corpus.clips) == dict.fromkeys((1, 2, 3, 4, 11), 60)
-    assert corpus.unreadable == corpus.duplicates == ()
+    assert corpus.unreadable == ()
+    assert corpus.duplicates == ()

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from affectd.daemon.emotion.decision import soften
 from affectd.train.scores import MISSED, calibrate, score
@@ -18,7 +19,7 @@ def test_a_missed_clip_counts_as_wrong() -> None:
     assert score(truth, np.array([0, MISSED, 1, 1])).uar == 0.75
 
 
-def random_probabilities(n: int, sharpness: float) -> tuple[np.ndarray, np.ndarray]:
+def random_probabilities(n: int, sharpness: float) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Probabilities that are right about themselves, and labels drawn from them."""
     random = np.random.default_rng(0)
     p = random.dirichlet(np.full(8, sharpness), n)
