@@ -1,5 +1,6 @@
 """Clips become examples: cut by the daemon's own segmenter, measured by its own MFCC."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,8 +83,8 @@ def stored(corpus: Corpus, spec: FeatureSpec, workdir: Path, jobs: int) -> Examp
 
     They are found again by what made them: the clips, the feature settings and the segmenter's.
     """
-    made_of = joblib.hash((corpus, spec, SegmenterSpec(), DEFAULT_MODE))
-    path = workdir / f"features-{made_of[:12]}.joblib"
+    made_of = repr((corpus, spec, SegmenterSpec(), DEFAULT_MODE))
+    path = workdir / f"features-{hashlib.sha256(made_of.encode()).hexdigest()[:12]}.joblib"
     if path.exists():
         kept: Examples = joblib.load(path)
         return kept

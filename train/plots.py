@@ -14,7 +14,7 @@ from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
 
 from affectd.daemon.emotion.labels import EMOTIONS
 from affectd.train.evaluate import Run
-from affectd.train.examples import Examples
+from affectd.train.examples import Examples, statistics
 
 
 def class_distribution(examples: Examples, path: Path) -> None:
@@ -34,25 +34,29 @@ def class_distribution(examples: Examples, path: Path) -> None:
 
 
 def one_mfcc(examples: Examples, path: Path) -> None:
-    """Draw the coefficients of the first angry utterance, as the networks see it."""
+    """Draw the coefficients of the first angry utterance, normalised as the networks see them."""
     row = int(np.argmax(examples.emotion == EMOTIONS.index("angry")))
     clip = examples.corpus.clips[examples.clip[row]]
     spec = examples.spec
     figure, axes = plt.subplots(figsize=(8, 4))
     seconds = spec.n_frames * spec.hop / spec.rate_hz
+    measured = statistics(examples, np.arange(len(examples.clip)))
     image = axes.imshow(
-        examples.features[row, :, 1:].T,
+        measured.normalise(examples.features[row]).T,
         aspect="auto",
         origin="lower",
-        extent=(0, seconds, 0.5, spec.n_mfcc - 0.5),
+        extent=(0, seconds, -0.5, spec.n_mfcc - 0.5),
+        cmap="RdBu_r",
+        vmin=-4,
+        vmax=4,
     )
-    axes.axvline(examples.speech_frames[row] * spec.hop / spec.rate_hz, color="white", ls="--")
+    axes.axvline(examples.speech_frames[row] * spec.hop / spec.rate_hz, color="black", ls="--")
     axes.set(
         title=f"{clip.path.stem}: {EMOTIONS[clip.emotion]}, actor {clip.actor} (line: padding)",
         xlabel="time / s",
-        ylabel="coefficient (the 0th, level, is left out)",
+        ylabel="coefficient (0 is the level)",
     )
-    figure.colorbar(image, label="dB")
+    figure.colorbar(image, label="standard deviations")
     _save(figure, path)
 
 
