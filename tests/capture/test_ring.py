@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,3 +47,24 @@ def test_a_cleared_ring_holds_no_audio() -> None:
     ring.clear()
     assert not ring._samples.any()
     assert len(ring.read()) == 0
+
+
+def test_a_reader_in_another_thread_gets_the_samples_in_order() -> None:
+    ring, total = Ring(4_000, 1), 3_000_000
+    index = np.arange(total, dtype=np.int32).astype(np.int16)[:, None]
+
+    def write() -> None:
+        for start in range(0, total, 160):
+            ring.write(index[start : start + 160])
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    heard, at = 0, 0
+    while writer.is_alive() or at < total:
+        lost = ring.lost
+        block = ring.read()
+        at += ring.lost - lost
+        np.testing.assert_array_equal(block, index[at : at + len(block)])
+        heard, at = heard + len(block), at + len(block)
+    writer.join()
+    assert heard + ring.lost == total

@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from affectd.daemon.speech.level import level_dbfs, snr_db
+from affectd.daemon.speech.segmenter import Utterance
+from affectd.daemon.speech.vad import FRAME
+
+
+def utterance(amplitudes: list[float], voiced: list[bool]) -> Utterance:
+    """Frames of a square wave, whose RMS is its amplitude, 1 being full scale."""
+    wave = np.where(np.arange(FRAME) % 2, 1.0, -1.0)
+    samples = np.concatenate([a * wave for a in amplitudes]) * 32767
+    return Utterance(samples.astype(np.int16), 0, np.array(voiced))
+
+
+def test_full_scale_is_0_dbfs_and_a_tenth_is_20_less() -> None:
+    assert level_dbfs(utterance([1.0], [True])) == pytest.approx(0, abs=0.01)
+    assert level_dbfs(utterance([0.1], [True])) == pytest.approx(-20, abs=0.01)
+
+
+def test_the_level_is_that_of_the_voiced_frames() -> None:
+    assert level_dbfs(utterance([0.1, 0.001], [True, False])) == pytest.approx(-20, abs=0.01)
+
+
+def test_noise_is_what_the_other_frames_hold() -> None:
+    assert snr_db(utterance([0.1, 0.001], [True, False])) == pytest.approx(40, abs=0.3)
+
+
+def test_without_other_frames_the_noise_is_not_known() -> None:
+    assert snr_db(utterance([0.1, 0.1], [True, True])) is None
+
+
+def test_digital_silence_has_a_finite_level() -> None:
+    silent: NDArray[np.int16] = np.zeros(2 * FRAME, np.int16)
+    one = Utterance(silent, 0, np.array([True, False]))
+    assert level_dbfs(one) == pytest.approx(-90.3)
+    assert snr_db(one) == 0
