@@ -1,6 +1,7 @@
 import gc
 import json
 import logging
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from affectd.daemon.errors import SettingsError
-from affectd.daemon.publish.mqtt import MqttPublisher
+from affectd.daemon.publish.mqtt import MqttPublisher, next_pause_s
 from affectd.daemon.settings import Mqtt
 from tests.conftest import Listener, Mosquitto, free_port, run_affectd, wait_until
 from tests.publish.samples import mood, utterance
@@ -71,11 +72,12 @@ def test_the_last_will_says_offline_when_the_connection_breaks(
     publisher = MqttPublisher(Mqtt(port=mosquitto.port), "kitchen", None)
     publisher.start()
     assert publisher.wait_until_connected(10)
+    assert publisher._client is not None
     connection = publisher._client.socket()
     assert isinstance(connection, socket.socket)
     connection.shutdown(socket.SHUT_RDWR)  # as if the cable were cut
     wait_until(lambda: b"offline" in listener.on(f"{KITCHEN}/status"), "the last will arrives")
-    publisher._client.loop_stop()
+    publisher.stop()
 
 
 def test_an_absent_broker_is_told_once_and_used_when_it_comes(
@@ -115,6 +117,52 @@ def test_a_broker_that_goes_away_is_found_again_with_all_states(
         f"{KITCHEN}/{name}" for name in ("status", "mood", "speech")
     }
     listener.close()
+
+
+def test_what_a_frozen_broker_did_not_take_is_never_repeated(
+    mosquitto: Mosquitto, publisher: MqttPublisher, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert mosquitto.process is not None
+    mosquitto.process.send_signal(signal.SIGSTOP)
+    publisher.speech(True)
+    publisher.mood(mood("angry"))
+    publisher.utterance(utterance("old"))
+    mosquitto.stop()
+    wait_until(lambda: "went away" in caplog.text, "the loss is told")
+    publisher.speech(False)
+    publisher.mood(mood("sad"))
+    mosquitto.start()
+    listener = Listener(mosquitto.port)
+    wait_until(lambda: publisher.wait_until_connected(0.1), "it is connected again")
+    publisher.utterance(utterance("new"))
+    wait_until(lambda: listener.on(f"{KITCHEN}/utterance"), "the new reading arrives")
+    assert [json.loads(p)["id"] for p in listener.on(f"{KITCHEN}/utterance")] == ["new"]
+    assert listener.on(f"{KITCHEN}/speech") == [b"OFF"]
+    assert [json.loads(p)["mood"] for p in listener.on(f"{KITCHEN}/mood")] == ["sad"]
+    assert "1 reading(s) made while it was away" in caplog.text
+    listener.close()
+
+
+def test_a_state_that_changes_during_the_connection_is_not_lost(mosquitto: Mosquitto) -> None:
+    publisher = MqttPublisher(Mqtt(port=mosquitto.port), "kitchen", None)
+    publisher.start()
+    speaking = False
+    while not publisher.wait_until_connected(0):
+        speaking = not speaking
+        publisher.speech(speaking)
+    late = Listener(mosquitto.port)
+    expected = b"ON" if speaking else b"OFF"
+    wait_until(lambda: late.on(f"{KITCHEN}/speech")[-1:] == [expected], "the newest state is there")
+    late.close()
+    publisher.stop()
+
+
+def test_pauses_between_attempts_double_up_to_a_minute_and_begin_anew() -> None:
+    pauses = [next_pause_s(0, 0)]
+    while len(pauses) < 9:
+        pauses.append(next_pause_s(pauses[-1], lasted_s=0.1))
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    assert next_pause_s(60, lasted_s=31) == 1
 
 
 @pytest.fixture
