@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -31,16 +30,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         status = _stage(words) if words[:1] and words[0] in STAGES else _daemon(words)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it is closed where the caller closed it
+            sys.stdout.flush()
     except AffectdError as error:
         print(f"affectd: {error}", file=sys.stderr)
         return error.exit_status
-    except BrokenPipeError:  # the reader, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except OSError as error:
+        return _output_failed(error)
     except KeyboardInterrupt:
         return 130
     return status
+
+
+def _output_failed(error: OSError) -> int:
+    """What is left when standard output cannot be written: 0 if its reader has seen enough."""
+    from affectd.daemon.publish.console import silence
+
+    silence()
+    if isinstance(error, BrokenPipeError):
+        return 0
+    print(f"affectd: the output cannot be written: {error}", file=sys.stderr)
+    return AffectdError.exit_status
 
 
 def _daemon(words: list[str]) -> int:

@@ -1,6 +1,7 @@
 """Configuration file and environment become settings, or an error that names key and remedy."""
 
 import difflib
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,8 +19,8 @@ ENVIRONMENT_PREFIX: Final = "AFFECTD_"
 
 def find(environment: Mapping[str, str]) -> Path | None:
     """The user's configuration file, else the system's, else None."""
-    home = Path(environment.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    for path in (home / "affectd" / "affectd.yaml", Path("/etc/affectd/affectd.yaml")):
+    home = environment.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111
+    for path in (Path(home, "affectd", "affectd.yaml"), Path("/etc/affectd/affectd.yaml")):
         if path.is_file():
             return path
     return None

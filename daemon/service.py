@@ -1,5 +1,6 @@
 """The wiring: source -> ear -> classifier -> mood -> publishers."""
 
+import logging
 import secrets
 import threading
 import time
@@ -15,6 +16,8 @@ from affectd.daemon.publish.messages import MoodMessage, Probabilities, Utteranc
 from affectd.daemon.speech.ear import Ear, Heard
 from affectd.daemon.speech.level import level_dbfs, snr_db
 from affectd.daemon.speech.vad import RATE_HZ
+
+logger = logging.getLogger(__name__)
 
 DIGITS: Final = 6  # behind the point of what is published
 
@@ -66,7 +69,9 @@ class Service:
 
     def _heard(self, stop: threading.Event) -> Iterator[tuple[Heard, float]]:
         """Utterances, each with the moment at which its last frame arrived."""
-        for block in self._source.blocks(stop):
+        for number, block in enumerate(self._source.blocks(stop)):
+            if number == 0:
+                logger.info("hearing %s", self._source.name)
             arrived = time.perf_counter()
             for heard in self._ear.push(block):
                 if self._ear.is_speaking != self._is_speaking:

@@ -84,11 +84,11 @@ def password(settings: Mqtt, environment: Mapping[str, str]) -> str | None:
     credential = Path(environment.get("CREDENTIALS_DIRECTORY", "/nonexistent")) / CREDENTIAL
     if settings.password_file is None and not credential.is_file():
         return None
-    path = credential if settings.password_file is None else Path(settings.password_file)
+    path = credential if settings.password_file is None else user_path(settings.password_file)
     if settings.username is None:
         raise SettingsError(f"a password is in {path}, but mqtt.username is not set; set it")
     try:
-        text = path.read_text().rstrip("\r\n")
+        text = path.read_text().partition("\n")[0].rstrip("\r")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
             f"mqtt.password_file is {path}, which cannot be read ({error}); "
@@ -102,8 +102,18 @@ def password(settings: Mqtt, environment: Mapping[str, str]) -> str | None:
 def log_path(settings: Log, environment: Mapping[str, str]) -> Path:
     """Where the log of readings is: log.path, else systemd's folder for logs, else the user's."""
     if settings.path is not None:
-        return Path(settings.path).expanduser()
+        return user_path(settings.path)
     if directory := environment.get("LOGS_DIRECTORY"):
         return Path(directory.split(":")[0]) / "readings.jsonl"
-    state = environment.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "affectd" / "readings.jsonl"
+    state = environment.get("XDG_STATE_HOME") or "~/.local/state"
+    return user_path(f"{state}/affectd/readings.jsonl")
+
+
+def user_path(text: str) -> Path:
+    """A path whose ~ stands for the user's home. Raises SettingsError if that is not known."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise SettingsError(
+            f"{text} begins with the home of a user who has none here; give a whole path"
+        ) from error

@@ -67,7 +67,7 @@ def test_analyze_names_what_it_cannot_read_and_reads_the_rest(
 ) -> None:
     assert main(["analyze", str(tmp_path / "none.wav"), str(DEMO)]) == 1
     assert len(capsys.readouterr().out.splitlines()) >= 8
-    assert "none.wav does not exist" in caplog.text
+    assert "none.wav cannot be read: No such file" in caplog.text
 
 
 def test_analyze_ends_well_when_its_reader_has_seen_enough() -> None:

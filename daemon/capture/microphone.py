@@ -1,12 +1,13 @@
 """A microphone through PortAudio, with a ring between its callback and the reader."""
 
+import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from affectd.daemon.capture.converter import Converter
 from affectd.daemon.capture.ring import Ring
 from affectd.daemon.errors import DeviceError
 from affectd.daemon.speech.vad import RATE_HZ
+
+logger = logging.getLogger(__name__)
 
 RING_S: Final = 10.0  # how far the service may fall behind before samples are lost
 POLL_S: Final = 0.03
@@ -31,6 +34,11 @@ class Device:
     channels: int
     rate_hz: int  # its own
     is_default: bool
+
+    @property
+    def label(self) -> str:
+        """Name and host API, which tell devices apart that have one name."""
+        return f"{self.name}, {self.host_api}"
 
 
 def devices() -> list[Device]:
@@ -53,9 +61,9 @@ def devices() -> list[Device]:
 
 
 def choose(found: Sequence[Device], wanted: str | None) -> Device:
-    """Pick the device whose name holds the wanted text, in any case; None wants the default one.
+    """Pick the device whose label holds the wanted text, in any case; None wants the default one.
 
-    A name that equals the text goes before names that only hold it.
+    A name or label that equals the text goes before labels that only hold it.
     Raises DeviceError if there is no device, or if no name or several names match.
     """
     if not found:
@@ -65,20 +73,28 @@ def choose(found: Sequence[Device], wanted: str | None) -> Device:
         )
     if wanted is None:
         return next((device for device in found if device.is_default), found[0])
-    names = ", ".join(repr(device.name) for device in found)
-    exact = [device for device in found if device.name.lower() == wanted.lower()]
-    matching = exact or [device for device in found if wanted.lower() in device.name.lower()]
+    names = ", ".join(repr(device.label) for device in found)
+    text = wanted.lower()
+    exact = [device for device in found if text in (device.name.lower(), device.label.lower())]
+    matching = exact or [device for device in found if text in device.label.lower()]
     if not matching:
         raise DeviceError(
             f"audio.device is {wanted!r}, which is in no microphone's name; there are {names}"
         )
     if len(matching) > 1:
-        several = ", ".join(repr(device.name) for device in matching)
+        several = ", ".join(repr(device.label) for device in matching)
         raise DeviceError(
             f"audio.device is {wanted!r}, which is in the names of several microphones: "
             f"{several}; give more of the name"
         )
     return matching[0]
+
+
+@dataclass(slots=True)
+class _Counts:
+    """What the callback counts."""
+
+    overflows: int = 0  # gaps that PortAudio reported
 
 
 class Microphone:
@@ -93,6 +109,7 @@ class Microphone:
         self._device, self._channel = device, channel
         self._heard = 0  # samples yielded, 16 kHz
         self._heard_at = time.time()
+        self._told = (0, 0)  # losses that were logged
 
     @property
     def name(self) -> str:
@@ -107,11 +124,12 @@ class Microphone:
         rate_hz, channels = self._format()
         ring = Ring(round(RING_S * rate_hz), channels)
         converter = Converter(rate_hz, self._channel)
-        ended = threading.Event()
-        with self._opened(rate_hz, channels, ring, ended):
+        ended, counts = threading.Event(), _Counts()
+        with self._opened(rate_hz, channels, ring, ended, counts):
             last = time.monotonic()
             while not stop.wait(POLL_S):
                 raw = ring.read()
+                self._tell_losses(counts.overflows, ring.lost)
                 if len(raw):
                     last = time.monotonic()
                     block = converter.push(raw.astype(np.float32) / 32768)
@@ -127,10 +145,21 @@ class Microphone:
         """When a sample was heard, counted back from the newest."""
         return self._heard_at - (self._heard - sample) / RATE_HZ
 
+    def _tell_losses(self, overflows: int, lost: int) -> None:
+        if (overflows, lost) != self._told:
+            self._told = (overflows, lost)
+            logger.warning(
+                "%s: the system dropped audio %d time(s) and affectd was too slow for %d sample(s) "
+                "so far; other programs need the processor",
+                self.name,
+                overflows,
+                lost,
+            )
+
     def _format(self) -> tuple[int, int]:
         """The rate and number of channels to open: 16 kHz and one, if the device takes them."""
         every = self._device.channels
-        wanted = [every] if self._channel is not None else list(dict.fromkeys([1, every]))
+        wanted = list(dict.fromkeys([self._channel or 1, every]))
         problems = []
         for rate_hz in dict.fromkeys([RATE_HZ, self._device.rate_hz]):
             for channels in wanted:
@@ -153,12 +182,13 @@ class Microphone:
 
     @contextmanager
     def _opened(
-        self, rate_hz: int, channels: int, ring: Ring, ended: threading.Event
+        self, rate_hz: int, channels: int, ring: Ring, ended: threading.Event, counts: "_Counts"
     ) -> Iterator[None]:
         sd = _portaudio()
 
-        def write(samples: NDArray[np.int16], *_: object) -> None:
+        def write(samples: NDArray[np.int16], _frames: int, _time: object, status: Any) -> None:
             ring.write(samples)
+            counts.overflows += status.input_overflow
 
         try:
             stream = sd.InputStream(

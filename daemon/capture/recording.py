@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,9 @@ class Recording:
 
         Raises RecordingError at a sample that is not a number.
         """
-        began, self._began = time.monotonic(), time.time()
+        began = time.monotonic()
+        # As if it had just been recorded, so that no reading lies in the future.
+        self._began = time.time() - (self.duration_s if self._fast else 0)
         with _opened(self._path) as file:
             converter = Converter(file.samplerate, self._channel)
             size = max(1, round(file.samplerate * (FAST_BLOCK_S if self._fast else PACED_BLOCK_S)))
@@ -72,9 +75,18 @@ class Recording:
         return np.concatenate(list(self.blocks(threading.Event())))
 
 
-def _read(path: Path, file: Any, size: int) -> Iterator[NDArray[np.float32]]:
-    import soundfile
+def _soundfile() -> ModuleType:
+    try:
+        import soundfile
+    except OSError as error:  # soundfile's word for a missing library
+        raise RecordingError(
+            "the library libsndfile is missing; install it with `sudo apt install libsndfile1`"
+        ) from error
+    return soundfile  # type: ignore[no-any-return]
 
+
+def _read(path: Path, file: Any, size: int) -> Iterator[NDArray[np.float32]]:
+    soundfile = _soundfile()
     at = 0
     while True:
         try:
@@ -97,17 +109,18 @@ def _read(path: Path, file: Any, size: int) -> Iterator[NDArray[np.float32]]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    import soundfile
-
-    if not path.exists():
-        raise RecordingError(f"{path} does not exist; give the path of a WAV, FLAC or OGG file")
-    if path.is_dir():
-        raise RecordingError(f"{path} is a folder; give the path of a WAV, FLAC or OGG file")
+    soundfile = _soundfile()
     try:
+        path.open("rb").close()
         file = soundfile.SoundFile(path)
-    except (soundfile.LibsndfileError, OSError) as error:
+    except OSError as error:
         raise RecordingError(
-            f"{path} cannot be read as audio ({error}); give a WAV, FLAC or OGG file"
+            f"{path} cannot be read: {error.strerror}; give the path of a WAV, FLAC or OGG file"
+        ) from error
+    except soundfile.LibsndfileError as error:
+        raise RecordingError(
+            f"{path} is not audio that can be read ({error.error_string.rstrip('.')}); "
+            "give a WAV, FLAC or OGG file"
         ) from error
     with file:
         yield file

@@ -16,36 +16,28 @@ class Ring:
         # Half of the room is slack, so that a copy is not overtaken by a write in progress.
         self._samples = np.zeros((2 * capacity, channels), np.int16)
         self._capacity = capacity
+        self._claimed = 0  # samples a channel whose room the writer has begun to fill
         self._written = 0
         self._read = 0
         self.lost = 0  # samples a channel that the reader never got
-
-    @property
-    def written(self) -> int:
-        """Samples a channel since the ring was made."""
-        return self._written
 
     def write(self, block: NDArray[np.int16]) -> None:
         """Copy a block, shape (n, channels), behind the newest sample."""
         room = len(self._samples)
         newest = block[-room:]
+        self._claimed = self._written + len(block)
         at = (self._written + len(block) - len(newest)) % room
         first = min(len(newest), room - at)
         self._samples[at : at + first] = newest[:first]
         self._samples[: len(newest) - first] = newest[first:]
-        self._written += len(block)
+        self._written = self._claimed
 
     def read(self) -> NDArray[np.int16]:
         """Return the unread samples, at most the capacity, shape (n, channels)."""
         end = self._written
         start = max(self._read, end - self._capacity)
         samples: NDArray[np.int16] = self._samples[np.arange(start, end) % len(self._samples)]
-        torn = max(0, self._written - len(self._samples) - start)  # overwritten while copied
+        torn = max(0, self._claimed - len(self._samples) - start)  # overwritten while copied
         self.lost += start + min(torn, end - start) - self._read
         self._read = end
         return samples[torn:]
-
-    def clear(self) -> None:
-        """Overwrite all audio and forget what is unread."""
-        self._samples[:] = 0
-        self._read = self._written

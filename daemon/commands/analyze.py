@@ -14,7 +14,7 @@ from affectd.daemon import configuration
 from affectd.daemon.capture.recording import Recording
 from affectd.daemon.commands.run import classifier_of, ear_of
 from affectd.daemon.emotion.classifier import Classifier
-from affectd.daemon.errors import RecordingError
+from affectd.daemon.errors import AffectdError
 from affectd.daemon.publish.console import verdict
 from affectd.daemon.service import reading_fields
 from affectd.daemon.settings import Settings
@@ -32,8 +32,8 @@ def run(args: argparse.Namespace) -> int:
         try:
             for found in _read(path, settings, classifier):
                 print(msgspec.json.encode(found).decode() if args.json else _line(found))
-        except RecordingError as error:
-            logger.error("%s", error)
+        except AffectdError as error:
+            logger.error("%s", _printable(str(error)))
             failed = True
     return 1 if failed else 0
 
@@ -43,7 +43,12 @@ def _read(path: Path, settings: Settings, classifier: Classifier) -> Iterator[di
     recording = Recording(path, channel=settings.audio.channel)
     for heard in ear_of(settings).listen(recording.blocks(threading.Event())):
         found = reading_fields(heard, classifier.read(heard.features), classifier.model)
-        yield {"file": str(path), "start_s": heard.utterance.start / RATE_HZ} | found
+        yield {"file": _printable(str(path)), "start_s": heard.utterance.start / RATE_HZ} | found
+
+
+def _printable(text: str) -> str:
+    """The same with what is no Unicode, as a file name may hold, replaced."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _line(found: dict[str, Any]) -> str:

@@ -2,8 +2,12 @@
 
 import argparse
 import logging
+import math
+import queue
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, Final, Self
 
@@ -19,6 +23,7 @@ from affectd.daemon.publish.broker import HOST, EmbeddedBroker
 from affectd.daemon.publish.console import bars, line
 from affectd.daemon.publish.messages import UtteranceMessage
 from affectd.daemon.publish.mqtt import ROOT, MqttPublisher
+from affectd.daemon.service import Service
 from affectd.daemon.settings import Mqtt, Settings
 
 FOLDER: Final = bundles.DEFAULT / "demo"
@@ -41,47 +46,53 @@ def run(args: argparse.Namespace) -> int:
     logging.getLogger().setLevel(logging.WARNING)
     spoken = msgspec.json.decode((FOLDER / "recording.json").read_bytes(), type=list[Spoken])
     recording = Recording(FOLDER / "recording.ogg", fast=args.fast)
-    settings = Settings(node=NODE)
-    classifier = classifier_of(settings)
+    classifier = classifier_of(Settings())
     stop = stop_on_signal()
-    with EmbeddedBroker(0) as broker:
+    with EmbeddedBroker(0) as broker, Subscriber(broker.port) as subscriber:
         publisher = MqttPublisher(Mqtt(host=HOST, port=broker.port), NODE, None)
-        with Subscriber(broker.port, recording, spoken, args.json) as subscriber:
-            publisher.start()
-            subscriber.wait_for("online")
-            if not args.json:
-                _introduce(recording, broker.port)
-            service_of(settings, recording, classifier, [publisher]).run(stop)
-            publisher.stop()
-            subscriber.wait_for("offline")
-    if not args.json:
-        print(
-            f"\n{subscriber.right} of {subscriber.readings} readings are what was acted. "
-            "To hear your own room: affectd run"
-        )
+        service = service_of(Settings(node=NODE), recording, classifier, [publisher])
+        if not args.json:
+            _introduce(recording, broker.port)
+        with ThreadPoolExecutor(1) as player:
+            playing = player.submit(_play, service, publisher, stop)
+            try:
+                _show(subscriber.payloads(playing), recording, spoken, args.json)
+            finally:
+                stop.set()
+        playing.result()
     return 0
 
 
-class Subscriber:
-    """An MQTT client of its own, that prints each utterance it receives."""
+def _play(service: Service, publisher: MqttPublisher, stop: threading.Event) -> None:
+    publisher.start()
+    publisher.wait_until_connected(WAIT_S)
+    try:
+        service.run(stop)
+    finally:
+        publisher.stop()
 
-    def __init__(
-        self, port: int, recording: Recording, spoken: Sequence[Spoken], as_json: bool
-    ) -> None:
-        self._port, self._recording, self._spoken, self._as_json = port, recording, spoken, as_json
-        self._status = {"online": threading.Event(), "offline": threading.Event()}
-        self._subscribed = threading.Event()
-        self.readings = self.right = 0
+
+class Subscriber:
+    """An MQTT client of its own, that keeps each utterance it receives for the reader."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._payloads: queue.Queue[bytes | None] = queue.Queue()
+        subscribed = self._subscribed = threading.Event()
         self._client = paho.Client(CallbackAPIVersion.VERSION2)
         self._client.on_connect = lambda client, *_: client.subscribe(f"{ROOT}/{NODE}/#", 1)
-        self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._client.on_subscribe = lambda *_: subscribed.set()
         self._client.on_message = self._on_message
 
     def __enter__(self) -> Self:
         """Connect and subscribe. Raises BrokerError if the broker does not answer."""
-        self._client.connect(HOST, self._port)
+        try:
+            self._client.connect(HOST, self._port)
+        except OSError as error:
+            raise self._silent() from error
         self._client.loop_start()
-        self._wait(self._subscribed)
+        if not self._subscribed.wait(WAIT_S):
+            raise self._silent()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -89,40 +100,38 @@ class Subscriber:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def wait_for(self, status: str) -> None:
-        """Wait until the service is online or offline. Raises BrokerError after 10 s."""
-        self._wait(self._status[status])
+    def payloads(self, playing: "Future[None]") -> Iterator[bytes]:
+        """Yield utterances as they arrive, until the service is offline or has failed.
 
-    def _wait(self, event: threading.Event) -> None:
-        if not event.wait(WAIT_S):
-            raise BrokerError(
-                f"the embedded broker on {HOST}:{self._port} did not deliver within {WAIT_S:g} s; "
-                "see whether a firewall keeps programs from talking on this machine"
-            )
+        Raises BrokerError if the service has ended and its farewell does not arrive.
+        """
+        late_at = math.inf
+        while time.monotonic() < late_at:
+            try:
+                payload = self._payloads.get(timeout=0.1)
+            except queue.Empty:
+                if playing.done() and playing.exception() is not None:
+                    return
+                if playing.done():
+                    late_at = min(late_at, time.monotonic() + WAIT_S)
+                continue
+            if payload is None:
+                return
+            yield payload
+        raise self._silent()
+
+    def _silent(self) -> BrokerError:
+        return BrokerError(
+            f"the embedded broker on {HOST}:{self._port} did not deliver within {WAIT_S:g} s; "
+            "see whether a firewall keeps programs from talking on this machine"
+        )
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         name = message.topic.rpartition("/")[2]
-        if name == "status":
-            self._status[message.payload.decode()].set()
-        elif name == "utterance":
-            self._show(bytes(message.payload))
-
-    def _show(self, payload: bytes) -> None:
-        if self._as_json:
-            print(payload.decode(), flush=True)
-            return
-        reading = msgspec.json.decode(payload, type=UtteranceMessage)
-        acted = self._acted(reading)
-        self.readings += 1
-        self.right += reading.emotion == acted.emotion
-        print(f"\n{line(reading)}\n{bars(reading.probabilities)}")
-        print(f"    acted: {acted.emotion} ({acted.voice})", flush=True)
-
-    def _acted(self, reading: UtteranceMessage) -> Spoken:
-        """The clip that the middle of an utterance is nearest to."""
-        began = datetime.fromisoformat(reading.time).timestamp() - self._recording.time_of(0)
-        middle = began + reading.duration_s / 2
-        return min(self._spoken, key=lambda clip: abs((clip.start_s + clip.end_s) / 2 - middle))
+        if name == "utterance":
+            self._payloads.put(bytes(message.payload))
+        elif name == "status" and message.payload == b"offline":
+            self._payloads.put(None)
 
 
 def _introduce(recording: Recording, port: int) -> None:
@@ -132,3 +141,30 @@ def _introduce(recording: Recording, port: int) -> None:
         f"This is what a subscriber to {ROOT}/{NODE}/# on {HOST}:{port} receives:",
         flush=True,
     )
+
+
+def _show(
+    payloads: Iterable[bytes], recording: Recording, spoken: Sequence[Spoken], as_json: bool
+) -> None:
+    """Print each utterance; for people also what was acted, and in the end how many agreed."""
+    right = count = 0
+    for payload in payloads:
+        if as_json:
+            print(payload.decode(), flush=True)
+            continue
+        reading = msgspec.json.decode(payload, type=UtteranceMessage)
+        acted = _acted(reading, recording, spoken)
+        count, right = count + 1, right + (reading.emotion == acted.emotion)
+        print(f"\n{line(reading)}\n{bars(reading.probabilities)}")
+        print(f"    acted: {acted.emotion} ({acted.voice})", flush=True)
+    if not as_json:
+        print(
+            f"\n{right} of {count} readings are what was acted. To hear your own room: affectd run"
+        )
+
+
+def _acted(reading: UtteranceMessage, recording: Recording, spoken: Sequence[Spoken]) -> Spoken:
+    """The clip that the middle of an utterance is nearest to."""
+    began = datetime.fromisoformat(reading.time).timestamp() - recording.time_of(0)
+    middle = began + reading.duration_s / 2
+    return min(spoken, key=lambda clip: abs((clip.start_s + clip.end_s) / 2 - middle))

@@ -16,10 +16,7 @@ def run(args: argparse.Namespace) -> int:
             print(msgspec.json.encode(device).decode())
         else:
             mark = "*" if device is default else " "
-            print(
-                f"{mark} {device.name}  ({device.host_api}, {device.channels} channel(s), "
-                f"{device.rate_hz} Hz)"
-            )
+            print(f"{mark} {device.label}  ({device.channels} channel(s), {device.rate_hz} Hz)")
     if not args.json:
         print("* is heard if audio.device is not set; set it to a part of a name to hear another.")
     return 0

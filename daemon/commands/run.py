@@ -23,7 +23,7 @@ from affectd.daemon.publish.console import Console
 from affectd.daemon.publish.mqtt import MqttPublisher
 from affectd.daemon.publish.reading_log import ReadingLog
 from affectd.daemon.service import Publisher, Service
-from affectd.daemon.settings import Mqtt, Settings, log_path, password
+from affectd.daemon.settings import Mqtt, Settings, log_path, password, user_path
 from affectd.daemon.speech.ear import Ear
 from affectd.daemon.speech.mfcc import FeatureSpec
 from affectd.daemon.speech.segmenter import SegmenterSpec
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         stack.callback(publisher.stop)
         if args.input is not None and not publisher.wait_until_connected(BROKER_WAIT_S):
             logger.warning("the recording is played without the broker")
-        logger.info("hearing %s; readings are logged to %s", source.name, log.path)
+        logger.info("readings are logged to %s", log.path)
         service_of(settings, source, classifier, [publisher, log, Console()]).run(stop)
     return 0
 
@@ -78,7 +78,7 @@ def ear_of(settings: Settings) -> Ear:
 def classifier_of(settings: Settings) -> Classifier:
     """The configured networks, loaded. Raises BundleError."""
     chosen = settings.emotion
-    folder = bundles.DEFAULT if chosen.bundle is None else Path(chosen.bundle).expanduser()
+    folder = bundles.DEFAULT if chosen.bundle is None else user_path(chosen.bundle)
     return Classifier(folder, chosen.networks, chosen.threshold)
 
 

@@ -45,7 +45,7 @@ class Bundle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     labels: list[str]
     features: FeatureSpec
     mean: list[float]  # a coefficient each
-    std: Annotated[list[Annotated[float, Meta(gt=0)]], Meta(min_length=1)]
+    std: list[Annotated[float, Meta(ge=1e-6)]]
     networks: dict[str, Network]
     calibration: dict[str, Calibration]  # by choice of networks: cnn, lstm, cnn+lstm
     corpora: list[Corpus]
@@ -98,6 +98,12 @@ def _check(bundle: Bundle, path: Path) -> None:
             f"{path} has statistics of {len(bundle.mean)} means and {len(bundle.std)} deviations "
             f"for {bundle.features.n_mfcc} coefficients; export it again"
         )
+    for choice in bundle.calibration:
+        if missing := set(choice.split("+")) - bundle.networks.keys():
+            raise BundleError(
+                f"{path} has a calibration for {choice}, but no network {', '.join(missing)}; "
+                "export it again"
+            )
 
 
 def _check_hash(path: Path, expected: str) -> None:

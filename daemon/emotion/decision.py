@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from affectd.daemon.emotion.labels import EMOTIONS, UNKNOWN
+
+Share = Annotated[float, Meta(ge=0, le=1)]
 
 # Where each emotion lies on the circumplex, (valence, arousal) in -1..1: the quadrants and the
 # order within them follow Russell (1980) and Scherer (2005); the values are this project's.
@@ -29,10 +32,10 @@ CIRCUMPLEX: Final[NDArray[np.float64]] = np.array(
 class Calibration:
     """How far the probabilities of one choice of networks can be trusted."""
 
-    temperature: float  # > 0; divides log-probabilities
-    threshold: float  # 0..1; a lower confidence makes the reading `unknown`
-    conformal: float  # 0..1; emotions at least this probable are in the prediction set
-    coverage: float  # 0..1; share of prediction sets that should hold the true emotion
+    temperature: Annotated[float, Meta(ge=0.01, le=100)]  # divides log-probabilities
+    threshold: Share  # a lower confidence makes the reading `unknown`
+    conformal: Share  # emotions at least this probable are in the prediction set
+    coverage: Share  # of prediction sets, in which the true emotion should be
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """Readings as people read them in a terminal."""
 
+import logging
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -9,22 +11,36 @@ import msgspec
 
 from affectd.daemon.publish.messages import MoodMessage, Probabilities, UtteranceMessage
 
+logger = logging.getLogger(__name__)
+
 BAR: Final = 24  # characters of a probability of 1
 EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
 
 
 class Console:
-    """Prints a line a reading on standard output."""
+    """Prints a line a reading on standard output, as long as there is somebody to read it."""
 
     def utterance(self, message: UtteranceMessage) -> None:
         """Print one reading."""
-        print(line(message), flush=True)
+        try:
+            print(line(message), flush=True)
+        except OSError as error:
+            silence()
+            logger.warning(
+                "standard output cannot be written (%s); readings are published and logged on",
+                error.strerror,
+            )
 
     def mood(self, message: MoodMessage) -> None:
         """Leave it out: the reading that changed it has just been printed."""
 
     def speech(self, is_speaking: bool) -> None:
         """Leave it out: the reading will follow."""
+
+
+def silence() -> None:
+    """Let all that is printed from now on vanish, where standard output cannot be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def line(message: UtteranceMessage) -> str:

@@ -4,7 +4,6 @@ import logging
 import ssl
 import threading
 import time
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -13,7 +12,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from affectd.daemon.errors import SettingsError
 from affectd.daemon.publish.messages import MoodMessage, UtteranceMessage
-from affectd.daemon.settings import Mqtt
+from affectd.daemon.settings import Mqtt, user_path
 
 logger = logging.getLogger(__name__)
 
@@ -208,7 +207,7 @@ def _tls(settings: Mqtt) -> ssl.SSLContext | None:
         if settings.ca_file is not None:
             raise SettingsError("mqtt.ca_file is set, but mqtt.tls is false; set it to true")
         return None
-    ca_file = None if settings.ca_file is None else Path(settings.ca_file).expanduser()
+    ca_file = None if settings.ca_file is None else user_path(settings.ca_file)
     try:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:

@@ -40,9 +40,8 @@ class ReadingLog:
 
     def mood(self, message: MoodMessage) -> None:
         """Append the mood if it has changed."""
-        if message.mood != self._mood:
+        if message.mood != self._mood and self._append("mood", message):
             self._mood = message.mood
-            self._append("mood", message)
 
     def speech(self, is_speaking: bool) -> None:
         """Leave it out: the readings say when there was speech."""
@@ -51,7 +50,8 @@ class ReadingLog:
         """Close the file."""
         self._file.close()
 
-    def _append(self, kind: str, message: msgspec.Struct) -> None:
+    def _append(self, kind: str, message: msgspec.Struct) -> bool:
+        """Write one line; tell whether there was room."""
         line = msgspec.json.encode({"event": kind} | msgspec.structs.asdict(message)) + b"\n"
         try:
             self._write(line)
@@ -64,10 +64,11 @@ class ReadingLog:
                     error.strerror,
                 )
             self._lost += 1
-        else:
-            if self._lost:
-                logger.warning("%s is written again; %d line(s) are missing", self.path, self._lost)
-            self._lost = 0
+            return False
+        if self._lost:
+            logger.warning("%s is written again; %d line(s) are missing", self.path, self._lost)
+        self._lost = 0
+        return True
 
     def _write(self, line: bytes) -> None:
         """Write a whole line or none of it."""

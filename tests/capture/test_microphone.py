@@ -1,5 +1,7 @@
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -39,13 +41,25 @@ def test_no_device_at_all_is_an_error_with_a_remedy() -> None:
         choose([], None)
 
 
+def test_devices_of_one_name_are_told_apart_by_their_host_api() -> None:
+    alsa = device("Mic")
+    jack = replace(alsa, host_api="JACK")
+    assert choose([alsa, jack], "mic, jack") == jack
+    with pytest.raises(DeviceError, match="several microphones: 'Mic, ALSA', 'Mic, JACK'"):
+        choose([alsa, jack], "mic")
+
+
 def test_a_name_that_matches_none_is_an_error_that_lists_the_names() -> None:
-    with pytest.raises(DeviceError, match=r"'blue', which is in no .*'HDA Intel: Analog', 'Yeti"):
+    with pytest.raises(
+        DeviceError, match=r"'blue', which is in no .*'HDA Intel: Analog, ALSA', 'Yeti"
+    ):
         choose(FOUND, "blue")
 
 
 def test_a_name_that_matches_several_is_an_error_that_lists_them() -> None:
-    with pytest.raises(DeviceError, match="several microphones: 'USB 1', 'USB 2'; give more"):
+    with pytest.raises(
+        DeviceError, match="several microphones: 'USB 1, ALSA', 'USB 2, ALSA'; give more"
+    ):
         choose([device("USB 1"), device("USB 2"), device("Line")], "usb")
 
 
@@ -62,6 +76,7 @@ class Choosy:
 
     def __init__(self, sound: NDArray[np.int16]) -> None:
         self._sound = sound
+        self._status = SimpleNamespace(input_overflow=False)
         self.closed = False
 
     def check_input_settings(self, _: int, channels: int, dtype: str, samplerate: int) -> None:
@@ -74,7 +89,7 @@ class Choosy:
 
     def start(self) -> None:
         for block in np.array_split(self._sound, 100):
-            self._callback(block, len(block), None, None)
+            self._callback(block, len(block), None, self._status)
 
     def abort(self) -> None:
         pass
@@ -108,6 +123,14 @@ def test_a_device_that_refuses_16_khz_is_opened_at_its_own_rate_and_resampled(
     expected = amplitude * np.sin(2 * np.pi * 440 * np.arange(heard.size) / 16_000)
     assert 15_000 < heard.size <= 16_000
     np.testing.assert_allclose(heard[2_000:-2_000], expected[2_000:-2_000], atol=40)
+
+
+def test_audio_that_was_lost_is_counted_and_told(
+    choosy: Choosy, caplog: pytest.LogCaptureFixture
+) -> None:
+    choosy._status.input_overflow = True
+    first_block(Microphone(device("Choosy", channels=2), None))
+    assert "Choosy: the system dropped audio 100 time(s)" in caplog.text
 
 
 def test_the_device_is_closed_when_nobody_listens_any_more(choosy: Choosy) -> None:

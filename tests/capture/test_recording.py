@@ -66,19 +66,25 @@ def test_a_paced_recording_ends_when_told_to_stop(
 
 
 def test_a_missing_recording_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RecordingError, match=r"none\.wav does not exist; give the path"):
+    with pytest.raises(
+        RecordingError, match=r"none\.wav cannot be read: No such file or directory; give the path"
+    ):
         Recording(tmp_path / "none.wav")
 
 
 def test_a_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RecordingError, match="is a folder; give the path of a WAV"):
+    with pytest.raises(
+        RecordingError, match="cannot be read: Is a directory; give the path of a WAV"
+    ):
         Recording(tmp_path)
 
 
 def test_a_file_that_is_no_audio_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_text("not audio")
-    with pytest.raises(RecordingError, match=r"a\.wav cannot be read as audio \(.*\); give a WAV"):
+    with pytest.raises(
+        RecordingError, match=r"a\.wav is not audio that can be read \(.*\); give a WAV"
+    ):
         Recording(path)
 
 

@@ -37,16 +37,8 @@ def test_samples_are_read_once_or_counted_as_lost(capacity: int, rounds: list[li
             written += size
         read.append(ring.read())
     heard = np.concatenate([np.empty((0, 2), np.int16), *read])
-    assert len(heard) + ring.lost == written == ring.written
+    assert len(heard) + ring.lost == written
     assert (np.diff(heard[:, 0]) > 0).all()
-
-
-def test_a_cleared_ring_holds_no_audio() -> None:
-    ring = Ring(100, 1)
-    ring.write(np.full((250, 1), 7, np.int16))
-    ring.clear()
-    assert not ring._samples.any()
-    assert len(ring.read()) == 0
 
 
 def test_a_reader_in_another_thread_gets_the_samples_in_order() -> None:
