@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+PORT := $(or $(AFFECTD_MQTT__PORT),1883)
 RAVDESS ?= ../shared/data/ravdess
 
 RUN_PACKAGES := libportaudio2
@@ -18,7 +19,9 @@ help:  ## list the chores
 run: $(VENV)/run.stamp  ## listen to the default microphone, or play the demo if there is none
 	@$(call apt,$(RUN_PACKAGES))
 	@if $(BIN)/affectd devices --json >/dev/null; then \
-		$(BIN)/affectd run --broker embedded; \
+		if $(BIN)/python -c "import socket; socket.create_connection(('127.0.0.1', $(PORT)), 1)" \
+			2>/dev/null; \
+		then $(BIN)/affectd run; else $(BIN)/affectd run --broker embedded; fi; \
 	else \
 		echo "So here is the demo instead."; $(BIN)/affectd demo; \
 	fi

@@ -64,8 +64,9 @@ class Service:
             for heard, arrived in self._heard(stop):
                 self._publish(heard, arrived)
         finally:
-            self._is_speaking = False
-            self._publish_speech()
+            if self._is_speaking:
+                self._is_speaking = False
+                self._publish_speech()
 
     def _heard(self, stop: threading.Event) -> Iterator[tuple[Heard, float]]:
         """Utterances, each with the moment at which its last frame arrived."""

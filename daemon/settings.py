@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from affectd.daemon.errors import SettingsError
+from affectd.daemon.speech.vad import DEFAULT_MODE
 
 CREDENTIAL: Final = "mqtt_password"  # name of the systemd credential
 
@@ -29,7 +30,7 @@ class Audio(Section, frozen=True):
 class Speech(Section, frozen=True):
     """How speech is found."""
 
-    vad_mode: Annotated[int, Meta(ge=0, le=3)] = 2
+    vad_mode: Annotated[int, Meta(ge=0, le=3)] = DEFAULT_MODE
 
 
 class EmotionSettings(Section, frozen=True):

@@ -82,7 +82,8 @@ def test_an_environment_variable_goes_before_the_file(
     settings: object = load("node: a\nmqtt: {host: a, port: 1}\n", tmp_path, **{name: str(text)})
     for part in key.split("."):
         settings = getattr(settings, part)
-    assert settings == text or str(settings).lower() == str(text).lower()
+    assert settings == text
+    assert type(settings) is type(text)
 
 
 def test_an_empty_environment_variable_stands_for_null(tmp_path: Path) -> None:
@@ -192,7 +193,7 @@ def test_the_users_file_goes_before_the_systems(tmp_path: Path) -> None:
 
 
 def test_the_password_is_the_first_line_of_its_file(tmp_path: Path) -> None:
-    (tmp_path / "password").write_text("secret\n")
+    (tmp_path / "password").write_text("secret\r\n# for the broker in the cellar\n")
     settings = Mqtt(username="anna", password_file=str(tmp_path / "password"))
     assert password(settings, {}) == "secret"
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import numpy as np
@@ -50,12 +51,26 @@ class Running:
         return self.process.wait(20)
 
 
+def recordings(sound_server: SoundServer) -> str:
+    """What records from the sound server now."""
+    command = ["pactl", "list", "short", "source-outputs"]
+    environment = sound_server.environment
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=True
+    ).stdout
+
+
 @pytest.fixture
 def running(
-    sound_server: SoundServer, mosquitto: Mosquitto, listener: Listener, tmp_path: Path
+    sound_server: SoundServer,
+    mosquitto: Mosquitto,
+    listener: Listener,
+    tmp_path: Path,
+    expected: dict[str, Any],
 ) -> Iterator[Running]:
     service = Running(sound_server, tmp_path, mqtt__port=mosquitto.port)
     wait_until(lambda: b"online" in listener.on("affectd/kitchen/status"), "the service is online")
+    wait_until(lambda: recordings(sound_server), "the microphone is open")
     yield service
     if service.process.poll() is None:
         service.stop()
@@ -66,6 +81,15 @@ def clip(speech: NDArray[np.int16]) -> NDArray[np.int16]:
     """One angry sentence with a second of silence before and after it."""
     silence = np.zeros(16_000, np.int16)
     return np.concatenate([silence, speech[int(4.3 * 16_000) : int(6.87 * 16_000)], silence])
+
+
+@pytest.fixture
+def expected(clip: NDArray[np.int16], tmp_path: Path) -> dict[str, Any]:
+    """What `affectd analyze` says of the clip."""
+    path = tmp_path / "clip.wav"
+    soundfile.write(path, clip, 16_000)
+    (found,) = lines_of(run_affectd("analyze", "--json", path).stdout)
+    return found
 
 
 def test_a_voice_in_the_room_becomes_an_emotion_on_mqtt(
@@ -103,11 +127,8 @@ def test_the_daemon_reads_the_microphone_as_analyze_reads_the_file(
     listener: Listener,
     sound_server: SoundServer,
     clip: NDArray[np.int16],
-    tmp_path: Path,
+    expected: dict[str, Any],
 ) -> None:
-    path = tmp_path / "clip.wav"
-    soundfile.write(path, clip, 16_000)
-    (expected,) = lines_of(run_affectd("analyze", "--json", path).stdout)
     sound_server.play(clip)
     wait_until(lambda: listener.on("affectd/kitchen/utterance"), "the reading arrives")
     reading = json.loads(listener.on("affectd/kitchen/utterance")[0])
@@ -130,17 +151,9 @@ def test_speech_goes_on_and_off_and_the_mood_follows(
 def test_sigterm_says_offline_and_closes_the_microphone(
     running: Running, listener: Listener, sound_server: SoundServer
 ) -> None:
-    def recordings() -> str:
-        command = ["pactl", "list", "short", "source-outputs"]
-        environment = sound_server.environment
-        return subprocess.run(
-            command, env=environment, capture_output=True, text=True, check=True
-        ).stdout
-
-    wait_until(recordings, "the microphone is open")
     assert running.stop() == 0
     wait_until(lambda: b"offline" in listener.on("affectd/kitchen/status"), "offline arrives")
-    assert recordings() == ""
+    assert recordings(sound_server) == ""
 
 
 def test_a_microphone_that_vanishes_ends_the_service_with_one_sentence(

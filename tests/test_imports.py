@@ -1,6 +1,7 @@
 import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -54,8 +55,8 @@ def test_help_loads_neither_networks_nor_numbers(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("path", DAEMON, ids=lambda path: str(path.relative_to(ROOT)))
-def test_the_daemon_imports_nothing_of_the_desktop_stage(path: "ast.AST") -> None:
-    tree = ast.parse(path.read_text())  # type: ignore[attr-defined]
+def test_the_daemon_imports_nothing_of_the_desktop_stage(path: Path) -> None:
+    tree = ast.parse(path.read_text())
     imported = {
         name
         for node in ast.walk(tree)

@@ -38,13 +38,19 @@ def _parser() -> argparse.ArgumentParser:
     ancestor = _command(
         commands, "ancestor", "show what a random split of oversampled clips pretends"
     )
-    ancestor.add_argument("--seeds", type=int, default=3, help="repetitions (default: 3)")
+    ancestor.add_argument("--seeds", type=_positive, default=3, help="repetitions (default: 3)")
     ancestor.set_defaults(run=_ancestor)
     final = _command(commands, "final", "fit CNN and LSTM on all actors, for `affectd export`")
     final.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
-    final.add_argument("--epochs", type=int, default=45, help="epochs (default: 45)")
+    final.add_argument("--epochs", type=_positive, default=45, help="epochs (default: 45)")
     final.set_defaults(run=_final)
     return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
 
 
 def _command(
@@ -69,7 +75,7 @@ def _command(
     )
     command.add_argument(
         "--jobs",
-        type=int,
+        type=_positive,
         default=os.cpu_count() or 1,
         help="parallel processes (default: one a core)",
     )
@@ -77,7 +83,7 @@ def _command(
 
 
 def _add_fitting(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--seeds", type=int, default=3, help="repetitions (default: 3)")
+    command.add_argument("--seeds", type=_positive, default=3, help="repetitions (default: 3)")
     command.add_argument(
         "--folds",
         type=int,
@@ -86,7 +92,7 @@ def _add_fitting(command: argparse.ArgumentParser) -> None:
         default=list(range(1, 7)),
         help="which of the six folds to test on (default: all)",
     )
-    command.add_argument("--epochs", type=int, default=45, help="epochs a fit (default: 45)")
+    command.add_argument("--epochs", type=_positive, default=45, help="epochs a fit (default: 45)")
 
 
 def _evaluate(args: argparse.Namespace) -> None:

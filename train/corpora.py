@@ -5,6 +5,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from tqdm.auto import tqdm
+
 from affectd.daemon.capture.recording import Recording
 from affectd.daemon.emotion.labels import EMOTIONS
 from affectd.daemon.errors import AffectdError, RecordingError
@@ -26,6 +28,7 @@ class Clip:
     sentence: int  # 1 "Kids are talking by the door", 2 "Dogs are sitting by the door"
     repetition: int  # 1 or 2
     actor: int  # 1 to 24; odd numbers are men
+    sha256: str  # of the samples at 16 kHz
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +73,15 @@ def ravdess(root: Path) -> Corpus:
     clips: list[Clip] = []
     duplicates: list[tuple[Path, Path]] = []
     unreadable: list[tuple[Path, str]] = []
-    seen: dict[bytes, Path] = {}
-    for path in paths:
+    seen: dict[str, Path] = {}
+    for path in tqdm(paths, desc="reading", unit="clip"):
         try:
-            clip, samples = _parse(path), Recording(path).samples()
+            samples = Recording(path).samples()
+            clip = _parse(path, hashlib.sha256(samples.tobytes()).hexdigest())
         except (CorpusError, RecordingError) as error:
             unreadable.append((path, str(error)))
             continue
-        original = seen.setdefault(hashlib.sha256(samples.tobytes()).digest(), path)
+        original = seen.setdefault(clip.sha256, path)
         if original is path:
             clips.append(clip)
         else:
@@ -90,7 +94,7 @@ def ravdess(root: Path) -> Corpus:
     return Corpus("RAVDESS", "CC BY-NC-SA 4.0", tuple(clips), tuple(duplicates), tuple(unreadable))
 
 
-def _parse(path: Path) -> Clip:
+def _parse(path: Path, sha256: str) -> Clip:
     """Read the seven fields of a RAVDESS file name; raise CorpusError if they make no sense."""
     try:
         _, _, emotion, intensity, sentence, repetition, actor = (
@@ -105,4 +109,4 @@ def _parse(path: Path) -> Clip:
     )
     if not possible:
         raise CorpusError(f"{path.name} names an emotion, intensity or actor that does not exist")
-    return Clip(path, emotion - 1, intensity, sentence, repetition, actor)
+    return Clip(path, emotion - 1, intensity, sentence, repetition, actor, sha256)

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from affectd.daemon import speech
 from affectd.daemon.capture.recording import Recording
+from affectd.daemon.emotion.bundle import normalise
 from affectd.daemon.speech.ear import Ear, Heard
 from affectd.daemon.speech.mfcc import FeatureSpec
 from affectd.daemon.speech.segmenter import SegmenterSpec
@@ -55,7 +57,7 @@ class Statistics:
 
     def normalise(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scale features, shape (..., n_mfcc), to zero mean and unit variance over speech."""
-        return np.asarray((features - self.mean) / self.std, dtype=np.float32)
+        return normalise(features, self.mean, self.std)
 
 
 def statistics(examples: Examples, rows: NDArray[np.int64]) -> Statistics:
@@ -81,17 +83,25 @@ def extract(corpus: Corpus, spec: FeatureSpec, jobs: int) -> Examples:
 def stored(corpus: Corpus, spec: FeatureSpec, workdir: Path, jobs: int) -> Examples:
     """Return the examples kept in workdir, or extract and keep them.
 
-    They are found again by what made them: the clips, the feature settings and the segmenter's.
+    They are found again by what made them: the clips, the settings, and the code in daemon/speech.
     """
-    made_of = repr((corpus, spec, SegmenterSpec(), DEFAULT_MODE))
-    path = workdir / f"features-{hashlib.sha256(made_of.encode()).hexdigest()[:12]}.joblib"
+    path = workdir / f"features-{_made_of(corpus, spec)}.joblib"
     if path.exists():
         kept: Examples = joblib.load(path)
         return kept
     examples = extract(corpus, spec, jobs)
     workdir.mkdir(parents=True, exist_ok=True)
-    joblib.dump(examples, path, compress=3)
+    unfinished = path.with_suffix(".part")
+    joblib.dump(examples, unfinished, compress=3)
+    unfinished.replace(path)
     return examples
+
+
+def _made_of(corpus: Corpus, spec: FeatureSpec) -> str:
+    digest = hashlib.sha256(repr((corpus, spec, SegmenterSpec(), DEFAULT_MODE)).encode())
+    for source in sorted(Path(speech.__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _hear(clip: Clip, spec: FeatureSpec) -> list[Heard]:

@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from affectd.train.corpora import CorpusError
 from affectd.train.examples import Examples
 
 # EmoBox's six speaker-independent RAVDESS folds, by test actors (Ma et al., 2024).
@@ -33,7 +34,7 @@ def split(examples: Examples, fold: int, seed: int) -> Split:
     """Part the examples by actor: the fold's test actors, and validation actors drawn by seed.
 
     fold: index into FOLDS. Two men and two women of the other actors validate, or as many as
-    leave one to train. Raises ValueError if a part would be empty.
+    leave one to train. Raises CorpusError if a part would be empty.
     """
     actors = np.unique(examples.actor)
     test = np.intersect1d(actors, FOLDS[fold])
@@ -44,7 +45,10 @@ def split(examples: Examples, fold: int, seed: int) -> Split:
     )
     parts = [np.setdiff1d(others, validation), validation, test]
     if any(part.size == 0 for part in parts):
-        raise ValueError(f"fold {fold + 1} needs more actors than {actors.tolist()}")
+        raise CorpusError(
+            f"fold {fold + 1} tests the actors {FOLDS[fold]} and needs three others, "
+            f"but the corpus has {actors.tolist()}; choose other --folds or add actors"
+        )
     return Split(*(np.flatnonzero(np.isin(examples.actor, part)) for part in parts))
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 import numpy as np
@@ -53,7 +53,14 @@ class Bundle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def normalise(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scale features, shape (..., n_mfcc), to zero mean and unit variance over speech."""
-        return np.asarray((features - np.array(self.mean)) / np.array(self.std), dtype=np.float32)
+        return normalise(features, np.array(self.mean), np.array(self.std))
+
+
+def normalise(
+    features: NDArray[np.float32], mean: NDArray[np.floating[Any]], std: NDArray[np.floating[Any]]
+) -> NDArray[np.float32]:
+    """Scale features, shape (..., n_mfcc), by mean and deviation, shape (n_mfcc,)."""
+    return np.asarray((features - mean) / std, dtype=np.float32)
 
 
 def load(folder: Path) -> Bundle:

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-Emotion = Literal["neutral", "calm", "happy", "sad", "angry", "fearful", "disgusted", "surprised"]
+from affectd.daemon.emotion.labels import Emotion
+
 Share = Annotated[float, Meta(ge=0, le=1)]
 Time = Annotated[
     str,
@@ -66,7 +67,7 @@ class UtteranceMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     speech_ratio: Annotated[Share, Meta(description="share of voiced frames")]
     model: Annotated[str, Meta(description="the networks that were run", min_length=1)]
     latency_ms: Annotated[
-        float, Meta(ge=0, description="from the end of the utterance to its publication")
+        float, Meta(ge=0, description="from the arrival of its last samples to its publication")
     ]
 
 

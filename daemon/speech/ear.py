@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from affectd.daemon.speech.mfcc import FeatureSpec, MfccStream
+from affectd.daemon.speech.mfcc import FeatureSpec, MfccStream, silence
 from affectd.daemon.speech.segmenter import Segmenter, SegmenterSpec, Utterance
 from affectd.daemon.speech.vad import FRAME, Vad
 
@@ -76,10 +76,14 @@ class Ear:
             self._followed = len(growing)
 
     def _complete(self, utterance: Utterance) -> Heard:
-        rest = np.zeros(self._spec.samples - self._followed * FRAME, np.int16)
-        tail = utterance.samples[self._followed * FRAME :]
-        rest[: tail.size] = tail
-        features = np.concatenate([*self._parts, self._stream.push(rest)])
+        self._parts.append(self._stream.push(utterance.samples[self._followed * FRAME :]))
+        padding = self._spec.samples - utterance.samples.size
+        # Frames that reach into the padding; those wholly inside it are all alike.
+        edge = np.zeros(min(padding, self._spec.window), np.int16)
+        self._parts.append(self._stream.push(edge))
+        left = self._spec.n_frames - sum(map(len, self._parts))
+        self._parts.append(np.repeat(silence(self._spec), left, axis=0))
+        features = np.concatenate(self._parts)
         features.flags.writeable = False
         self._begin()
         return Heard(utterance, features)

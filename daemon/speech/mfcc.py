@@ -48,6 +48,14 @@ def mfcc(pcm: NDArray[np.float32], spec: FeatureSpec) -> NDArray[np.float32]:
     return np.asarray(decibels @ dct, dtype=np.float32)
 
 
+@lru_cache(maxsize=4)
+def silence(spec: FeatureSpec) -> NDArray[np.float32]:
+    """The coefficients of one frame of zeros, shape (1, n_mfcc), read-only."""
+    row = mfcc(np.zeros(spec.window, np.float32), spec)
+    row.flags.writeable = False
+    return row
+
+
 class MfccStream:
     """The same coefficients from audio as it arrives, in blocks of any size."""
 

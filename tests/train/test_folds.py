@@ -1,5 +1,6 @@
 import pytest
 
+from affectd.train.corpora import CorpusError
 from affectd.train.examples import Examples
 from affectd.train.folds import FOLDS, split
 
@@ -31,5 +32,5 @@ def test_seeds_draw_different_validation_actors(examples: Examples) -> None:
 
 
 def test_too_few_actors_are_refused(examples: Examples) -> None:
-    with pytest.raises(ValueError, match="fold 3 needs more actors than"):
+    with pytest.raises(CorpusError, match=r"fold 3 tests the actors \(8, 9, 19, 23\) and needs"):
         split(examples, 2, 0)
