@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import tempfile
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -16,9 +17,10 @@ from affectd.daemon.emotion.classifier import Classifier
 from affectd.daemon.emotion.labels import EMOTIONS
 from affectd.export.card import FIGURES, card
 from affectd.export.convert import FORMATS, ExportError, convert
-from affectd.export.parity import check_float32, difference, keras_probabilities
+from affectd.export.parity import check, difference, keras_probabilities
 
 NETWORKS: Final = ("cnn", "lstm")
+CARD: Final = "MODEL_CARD.md"
 SYSTEMS: Final = ("cnn", "lstm", "cnn+lstm")
 
 
@@ -31,12 +33,8 @@ def export(workdir: Path, folder: Path, weights: str) -> Bundle:
     """
     final = _result(workdir / "final" / "final.json", "affectd train final")
     report = _result(workdir / "evaluation" / "report.json", "affectd train evaluate")
+    _check_belong_together(final, report, workdir)
     systems = report["systems"]
-    if missing := [system for system in SYSTEMS if system not in systems]:
-        raise ExportError(
-            f"{workdir}/evaluation has no figures of {', '.join(missing)}; "
-            "run `affectd train evaluate` with all networks"
-        )
     features = joblib.load(workdir / "final" / "features.joblib")
     files: dict[str, bytes] = {}
     networks: dict[str, Network] = {}
@@ -51,7 +49,7 @@ def export(workdir: Path, folder: Path, weights: str) -> Bundle:
                 if form == weights:
                     files[f"{name}.tflite"] = network
                 bar.update()
-            check_float32(name, parity["float32"])
+            check(name, parity, weights)
             digest = hashlib.sha256(files[f"{name}.tflite"]).hexdigest()
             networks[name] = Network(f"{name}.tflite", digest, parity)
     bundle = msgspec.convert(
@@ -67,6 +65,12 @@ def export(workdir: Path, folder: Path, weights: str) -> Bundle:
             "calibration": {system: systems[system]["calibration"] for system in SYSTEMS},
             "corpora": final["corpora"],
             "figures": {system: _figures(systems[system]) for system in SYSTEMS},
+            "measured": {
+                "commit": report["commit"],
+                "folds": len(report["config"]["folds"]),
+                "seeds": len(report["config"]["seeds"]),
+                "epochs": report["config"]["epochs"],
+            },
         },
         Bundle,
     )
@@ -74,14 +78,34 @@ def export(workdir: Path, folder: Path, weights: str) -> Bundle:
     return bundle
 
 
+def _check_belong_together(final: dict[str, Any], report: dict[str, Any], workdir: Path) -> None:
+    """Figures and calibration must be those of networks that were fitted alike."""
+    if missing := [system for system in SYSTEMS if system not in report["systems"]]:
+        raise ExportError(
+            f"{workdir}/evaluation has no figures of {', '.join(missing)}; "
+            "run `affectd train evaluate` with all networks"
+        )
+    ours = (final["epochs"], final["features"], sum(c["clips"] for c in final["corpora"]))
+    theirs = (report["config"]["epochs"], report["features"], report["clips"])
+    if ours != theirs:
+        raise ExportError(
+            f"{workdir}/final was fitted with (epochs, features, clips) {ours}, "
+            f"{workdir}/evaluation was measured with {theirs}; run one of them again"
+        )
+
+
 def _write(folder: Path, bundle: Bundle, files: dict[str, bytes], rows: int) -> None:
+    """Write a bundle beside its place, load it as the daemon will, and put it into its place."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, network in files.items():
-        (folder / name).write_bytes(network)
     encoded = msgspec.json.format(msgspec.json.encode(bundle), indent=2)
-    (folder / bundles.FILE).write_bytes(encoded + b"\n")
-    (folder / "MODEL_CARD.md").write_text(card(bundle, rows))
-    Classifier(folder)  # it is loaded as the daemon will load it
+    written = {**files, bundles.FILE: encoded + b"\n", CARD: card(bundle, rows).encode()}
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        trial = Path(name)
+        for file, content in written.items():
+            (trial / file).write_bytes(content)
+        Classifier(trial)
+        for file in written:
+            (trial / file).replace(folder / file)
 
 
 def _figures(system: dict[str, Any]) -> dict[str, float]:
@@ -96,4 +120,6 @@ def _result(path: Path, command: str) -> dict[str, Any]:
         raise ExportError(
             f"{path} cannot be read ({error.strerror}); run `{command}` first"
         ) from error
+    except json.JSONDecodeError as error:
+        raise ExportError(f"{path} is damaged ({error}); run `{command}` again") from error
     return result

@@ -1,6 +1,7 @@
 """Does an exported network say what the Keras one says?"""
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,7 @@ from affectd.daemon.emotion.classifier import Network, runtime_interpreter
 from affectd.export.convert import ExportError
 
 FLOAT32_LIMIT: Final = 1e-3
+LIMIT: Final = 0.1  # of the smaller formats
 
 
 def keras_probabilities(keras_file: Path, features: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -33,10 +35,14 @@ def difference(
     return float(np.abs(actual - expected).max())
 
 
-def check_float32(name: str, measured: float) -> None:
-    """Accept a float32 network, or raise ExportError if it strays; NaN strays too."""
-    if not measured < FLOAT32_LIMIT:
-        raise ExportError(
-            f"the exported {name} differs from Keras by {measured:g} in probability, "
-            f"more than {FLOAT32_LIMIT:g}; it was not written"
-        )
+def check(name: str, parity: Mapping[str, float], weights: str) -> None:
+    """Accept a network, or raise ExportError if it strays from Keras; NaN strays too.
+
+    parity: format -> largest difference in probability. weights: the format that is written.
+    """
+    for form, limit in (("float32", FLOAT32_LIMIT), (weights, LIMIT)):
+        if not parity[form] < limit:
+            raise ExportError(
+                f"the exported {name} with {form} weights differs from Keras by {parity[form]:g} "
+                f"in probability, {limit:g} is allowed; it was not written"
+            )

@@ -2,8 +2,8 @@
 
 Every clip became the mean of 40 MFCCs over all of its time; rare emotions were oversampled over
 the whole corpus, and only then was a random third taken for testing. So copies of one clip, and
-the same actors, stood on both sides. `leaking` does that again; `honest` differs in one thing:
-no actor of the test part is in the training part, and only the training part is oversampled.
+the same actors, stood on both sides. `leaking` does that again; `honest` tests each clip once, on
+actors that are not in the training part (the six folds), and oversamples the training part alone.
 """
 
 from collections.abc import Callable, Iterator

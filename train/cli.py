@@ -118,10 +118,15 @@ def _evaluate(args: argparse.Namespace) -> None:
 def _ancestor(args: argparse.Namespace) -> None:
     from affectd.train import ancestor
     from affectd.train.corpora import ravdess
+    from affectd.train.provenance import commit
 
     corpus = ravdess(args.ravdess)
     print(corpus.report())
-    print(ancestor.table(ancestor.reproduce(corpus, tuple(range(args.seeds)), args.jobs)))
+    table = ancestor.table(ancestor.reproduce(corpus, tuple(range(args.seeds)), args.jobs))
+    args.workdir.mkdir(parents=True, exist_ok=True)
+    path = args.workdir / "ancestor.md"
+    path.write_text(f"{table}\n\nAccuracy in percent, {args.seeds} seeds, commit {commit()}.\n")
+    print(f"{table}\n\nWritten to {path}")
 
 
 def _final(args: argparse.Namespace) -> None:

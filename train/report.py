@@ -31,6 +31,7 @@ def write(
         "utterances": examples.report(),
         "config": asdict(config),
         "features": asdict(examples.spec),
+        "clips": len(examples.corpus.clips),
         "commit": commit(),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "duration_s": round(duration_s),

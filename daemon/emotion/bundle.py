@@ -36,12 +36,21 @@ class Corpus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     voices: int
 
 
+class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How figures and calibration were measured."""
+
+    commit: str
+    folds: int
+    seeds: int
+    epochs: int
+
+
 class Bundle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """bundle.json as it is; statistics are over speech frames of the training corpora."""
 
     format: int
     created: str  # ISO 8601, UTC
-    commit: str
+    commit: str  # that fitted the networks
     labels: list[str]
     features: FeatureSpec
     mean: list[float]  # a coefficient each
@@ -50,6 +59,7 @@ class Bundle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     calibration: dict[str, Calibration]  # by choice of networks: cnn, lstm, cnn+lstm
     corpora: list[Corpus]
     figures: dict[str, dict[str, float]]  # speaker-independent, by choice of networks
+    measured: Measured
 
     def normalise(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scale features, shape (..., n_mfcc), to zero mean and unit variance over speech."""

@@ -10,7 +10,7 @@ from affectd.daemon.emotion.classifier import Classifier
 from affectd.daemon.emotion.decision import combine
 from affectd.daemon.speech.mfcc import FeatureSpec
 from affectd.export.convert import ExportError, convert
-from affectd.export.parity import check_float32, difference, keras_probabilities
+from affectd.export.parity import check, difference, keras_probabilities
 from affectd.train.networks import NETWORKS
 
 SPEC = FeatureSpec()
@@ -40,8 +40,15 @@ def test_an_exported_network_says_what_keras_says(
 
 @pytest.mark.parametrize("measured", [1e-3, 0.5, float("nan")])
 def test_a_network_that_strays_from_keras_is_refused(measured: float) -> None:
-    with pytest.raises(ExportError, match=r"the exported cnn differs from Keras by .*not written"):
-        check_float32("cnn", measured)
+    with pytest.raises(
+        ExportError, match=r"cnn with float32 weights differs from Keras by .*not wr"
+    ):
+        check("cnn", {"float32": measured, "dynamic": 0.0}, "dynamic")
+
+
+def test_a_smaller_format_that_strays_far_is_refused() -> None:
+    with pytest.raises(ExportError, match="cnn with dynamic weights differs from Keras by 0.2"):
+        check("cnn", {"float32": 0.0, "dynamic": 0.2}, "dynamic")
 
 
 def test_a_file_the_converter_cannot_read_is_refused(tmp_path: Path) -> None:
@@ -65,6 +72,7 @@ def test_from_labelled_recordings_to_a_bundle_the_daemon_runs(
     fitting = f"{where} --folds 1 --seeds 1 --epochs 1 --networks cnn lstm"
     assert main(f"train evaluate {fitting}".split()) == 0
     assert main(f"train final {where} --epochs 1".split()) == 0
+    _refuse_figures_of_other_networks(tmp_path, capsys)
     out = tmp_path / "bundle"
     assert main(f"export --workdir {tmp_path} --to {out} --weights float16".split()) == 0
     assert "cnn: largest difference to Keras in probability: float32" in capsys.readouterr().out
@@ -73,6 +81,23 @@ def test_from_labelled_recordings_to_a_bundle_the_daemon_runs(
     assert set(bundle.networks["lstm"].parity) == {"float32", "float16", "dynamic"}
     assert "| cnn+lstm | " in (out / "MODEL_CARD.md").read_text()
     _agree_with_keras(out, tmp_path / "final")
+
+
+def _refuse_figures_of_other_networks(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = workdir / "evaluation" / "report.json"
+    right = report.read_text()
+    report.write_text(right.replace('"epochs": 1', '"epochs": 2'))
+    assert main(f"export --workdir {workdir} --to {workdir}/wrong".split()) == 1
+    assert "run one of them again" in capsys.readouterr().err
+    report.write_text(right)
+
+
+def test_the_card_of_the_default_bundle_is_what_export_writes() -> None:
+    from affectd.export.card import card
+    from affectd.train.final import PARITY_ROWS
+
+    written = (bundles.DEFAULT / "MODEL_CARD.md").read_text()
+    assert written == card(bundles.load(bundles.DEFAULT), PARITY_ROWS)
 
 
 def _agree_with_keras(bundle: Path, final: Path) -> None:
