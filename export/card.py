@@ -36,10 +36,10 @@ English, two sentences, acted.
 ## Figures
 
 On actors that no part of the training, selection, normalisation or oversampling had heard: networks
-of this design, fitted anew on each of {folds} actor-disjoint folds with {seeds} seeds, the best of
-{epochs} epochs on validation actors; percent, ± standard deviation over the seeds (commit
-`{measured}`). The networks in this folder were then fitted on all actors for {epochs} epochs, so that
-no honest figure of their own can be had on this corpus.
+of this design, fitted anew on each of {folds} actor-disjoint folds with {seeds} seeds, of {epochs}
+epochs the best on validation actors; percent, ± standard deviation over the seeds (commit
+`{measured}`). The networks in this folder were then fitted on all actors for {epochs} epochs, so
+that no honest figure of their own can be had on this corpus.
 
 | networks | UAR | accuracy | macro-F1 |
 | --- | --- | --- | --- |
