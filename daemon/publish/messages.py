@@ -50,7 +50,7 @@ class UtteranceMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         list[Emotion],
         Meta(
             min_length=1,
-            description="emotions that cannot be ruled out: conformal, at the bundle's nominal coverage",
+            description="emotions that cannot be ruled out: conformal, at a nominal coverage",
         ),
     ]
     valence: Annotated[
