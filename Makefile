@@ -56,8 +56,8 @@ bundle: $(VENV)/dev.stamp  ## fit the shipped networks on all actors and write m
 	$(BIN)/affectd train final --ravdess $(RAVDESS)
 	$(BIN)/affectd export --to models
 
-wheel: $(VENV)/dev.stamp  ## build dist/affectd-*.whl
-	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+wheel: | $(BIN)/pip  ## build dist/affectd-*.whl
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean:  ## remove the virtual environment and everything built
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

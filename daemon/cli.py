@@ -1,6 +1,7 @@
 """The `affectd` command. Heavy modules are imported by the command that needs them alone."""
 
 import argparse
+import io
 import logging
 import sys
 from collections.abc import Sequence
@@ -27,6 +28,9 @@ STAGES: Final = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
     logging.basicConfig(format="affectd: %(message)s", level=logging.INFO)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # not closed by the caller
+            stream.reconfigure(errors="backslashreplace")
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         status = _stage(words) if words[:1] and words[0] in STAGES else _daemon(words)

@@ -116,5 +116,5 @@ def user_path(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError as error:
         raise SettingsError(
-            f"{text} begins with the home of a user who has none here; give a whole path"
+            f"{text} begins with the home of a user who has none here; set a whole path instead"
         ) from error

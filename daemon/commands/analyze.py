@@ -30,8 +30,12 @@ def run(args: argparse.Namespace) -> int:
     failed = False
     for path in args.files:
         try:
+            silent = True
             for found in _read(path, settings, classifier):
+                silent = False
                 print(msgspec.json.encode(found).decode() if args.json else _line(found))
+            if silent:
+                logger.warning("no speech was found in %s", _printable(str(path)))
         except AffectdError as error:
             logger.error("%s", _printable(str(error)))
             failed = True

@@ -25,5 +25,8 @@ def run(args: argparse.Namespace) -> int:
         print(msgspec.json.encode(settings).decode())
     else:
         print(f"# {path or 'no file: defaults'} and the environment")
-        print(yaml.safe_dump(msgspec.to_builtins(settings), sort_keys=False), end="")
+        print(
+            yaml.safe_dump(msgspec.to_builtins(settings), sort_keys=False, allow_unicode=True),
+            end="",
+        )
     return 0

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -38,9 +39,9 @@ def run(args: argparse.Namespace) -> int:
     """Listen to the microphone, or play a recording, and publish."""
     if args.fast and args.input is None:
         raise SettingsError("--fast is for recordings; name one with --input")
+    stop = stop_on_signal()
     settings = configuration.load(args.config or configuration.find(os.environ), os.environ)
     logging.getLogger().setLevel(settings.log.level.upper())
-    stop = stop_on_signal()
     with ExitStack() as stack:
         mqtt = settings.mqtt
         if args.broker == "embedded":
@@ -53,8 +54,8 @@ def run(args: argparse.Namespace) -> int:
         publisher = MqttPublisher(mqtt, settings.node, password(mqtt, os.environ))
         publisher.start()
         stack.callback(publisher.stop)
-        if args.input is not None and not publisher.wait_until_connected(BROKER_WAIT_S):
-            logger.warning("the recording is played without the broker")
+        if args.input is not None:
+            _wait_for_broker(publisher, stop)
         logger.info("readings are logged to %s", log.path)
         service_of(settings, source, classifier, [publisher, log, Console()]).run(stop)
     return 0
@@ -88,6 +89,16 @@ def stop_on_signal() -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     return stop
+
+
+def _wait_for_broker(publisher: MqttPublisher, stop: threading.Event) -> None:
+    end = time.monotonic() + BROKER_WAIT_S
+    while not publisher.wait_until_connected(0.1):
+        if stop.is_set():
+            return
+        if time.monotonic() > end:
+            logger.warning("the recording is played without the broker")
+            return
 
 
 def _source(settings: Settings, recording: Path | None, fast: bool) -> Source:

@@ -22,6 +22,7 @@ KEEPALIVE_S: Final = 30
 FIRST_PAUSE_S: Final = 1.0  # between two attempts to connect; doubled up to
 LONGEST_PAUSE_S: Final = 60.0
 STEADY_S: Final = 30.0  # a connection that lasted so long ends the doubling
+ANSWER_S: Final = 10.0  # for a broker to answer a connection
 FAREWELL_S: Final = 5.0  # for the last messages to be acknowledged
 
 
@@ -48,6 +49,7 @@ class MqttPublisher:
         self._sent: list[paho.MQTTMessageInfo] = []  # readings, until they are acknowledged
         self._unsent = 0  # readings that did not reach the broker
         self._complaint = ""
+        self._refused = False  # by the broker, in so many words, on this connection
         self._connected, self._stopping = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._keep_connected, name="mqtt", daemon=True)
 
@@ -108,12 +110,17 @@ class MqttPublisher:
         client.on_disconnect = lambda *args: self._on_disconnect(ended, args[3])
         try:
             client.connect(self._settings.host, self._settings.port, KEEPALIVE_S)
+        except ssl.SSLError as error:
+            self._complain(f"cannot be trusted: {error}; check mqtt.tls and mqtt.ca_file")
+            return
         except OSError as error:
             self._complain(f"cannot be reached: {error}; check mqtt.host and mqtt.port")
             return
         client.loop_start()
-        while not ended.wait(1.0):
-            if self._stopping.is_set():
+        began = time.monotonic()
+        while not ended.wait(0.5):
+            mute = not self._connected.is_set() and time.monotonic() - began > ANSWER_S
+            if self._stopping.is_set() or mute:
                 client.disconnect()
         client.loop_stop()
 
@@ -134,6 +141,7 @@ class MqttPublisher:
         self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any
     ) -> None:
         if reason.is_failure:
+            self._refused = True
             self._complain(f"refused the connection: {reason}; check mqtt.username and password")
             return
         with self._lock:
@@ -149,7 +157,8 @@ class MqttPublisher:
 
     def _on_disconnect(self, ended: threading.Event, reason: Any) -> None:
         with self._lock:
-            was_connected = self._client is not None
+            was_connected, refused = self._client is not None, self._refused
+            self._refused = False
             self._client = None
             self._unsent += len(_unacknowledged(self._sent))
             self._sent = []
@@ -158,6 +167,11 @@ class MqttPublisher:
             self._complain(
                 f"went away: {reason}; if that goes on, see whether another affectd is called "
                 f"{self._node} too"
+            )
+        elif not was_connected and not refused and not self._stopping.is_set():
+            self._complain(
+                "takes the connection, but does not answer as an MQTT broker; "
+                "check mqtt.port and whether it wants mqtt.tls"
             )
         ended.set()
 
@@ -193,12 +207,14 @@ def _wait_for(message: paho.MQTTMessageInfo) -> None:
 
 
 def _check_host(host: str) -> None:
+    remedy = "give a name or an address alone, such as broker.lan or 192.0.2.7"
+    if set(host) & set("/@ ") or host.count(":") == 1:
+        raise SettingsError(f"mqtt.host is {host!r}, which is more than a host; {remedy}")
     try:
         host.encode("idna")
     except UnicodeError as error:
         raise SettingsError(
-            f"mqtt.host is {host!r}, which is no host name ({error}); "
-            "give a name or an address alone, such as broker.lan or 192.0.2.7"
+            f"mqtt.host is {host!r}, which is no host name ({error}); {remedy}"
         ) from error
 
 

@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 
@@ -17,7 +18,9 @@ logger = logging.getLogger(__name__)
 class ReadingLog:
     """Appends readings and changes of mood to a file, each visible at once to `tail -f`.
 
-    A full disk is reported once, and once more when there is room again; nothing else stops.
+    A file that was moved or removed, as log rotation does, is made anew. Only this user and its
+    group can read it. A full disk is reported once, and once more when there is room again;
+    nothing else stops.
     """
 
     def __init__(self, path: Path) -> None:
@@ -27,7 +30,7 @@ class ReadingLog:
         self._lost = 0  # lines that found no room
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = FileIO(path, "a")
+            self._file = _opened(path)
         except OSError as error:
             raise LogError(
                 f"the log of readings {path} cannot be written ({error.strerror}); "
@@ -72,7 +75,19 @@ class ReadingLog:
 
     def _write(self, line: bytes) -> None:
         """Write a whole line or none of it."""
+        if not self._is_in_place():
+            self._file.close()
+            self._file = _opened(self.path)
         written = self._file.write(line)
         if written != len(line):
             self._file.truncate(os.fstat(self._file.fileno()).st_size - written)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _is_in_place(self) -> bool:
+        with suppress(FileNotFoundError):
+            return os.path.samestat(self.path.stat(), os.fstat(self._file.fileno()))
+        return False
+
+
+def _opened(path: Path) -> FileIO:
+    return FileIO(path, "a", opener=lambda name, flags: os.open(name, flags, 0o640))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from affectd.daemon.errors import SettingsError
+from affectd.daemon.publish import mqtt
 from affectd.daemon.publish.mqtt import MqttPublisher, next_pause_s
 from affectd.daemon.settings import Mqtt
 from tests.conftest import Listener, Mosquitto, free_port, run_affectd, wait_until
@@ -147,7 +148,7 @@ def test_a_state_that_changes_during_the_connection_is_not_lost(mosquitto: Mosqu
     publisher = MqttPublisher(Mqtt(port=mosquitto.port), "kitchen", None)
     publisher.start()
     speaking = False
-    while not publisher.wait_until_connected(0):
+    while not publisher.wait_until_connected(0.0005):
         speaking = not speaking
         publisher.speech(speaking)
     late = Listener(mosquitto.port)
@@ -235,8 +236,30 @@ def test_tls_refuses_a_broker_whose_certificate_nobody_signed(
     publisher = MqttPublisher(Mqtt(port=encrypted.port, tls=True), "kitchen", None)
     publisher.start()
     wait_until(lambda: "certificate verify failed" in caplog.text, "the refusal is told")
+    assert "check mqtt.tls and mqtt.ca_file" in caplog.text
     publisher.stop()
     gc.collect()
+
+
+def test_a_broker_that_wants_tls_is_told_apart_from_an_absent_one(
+    encrypted: Mosquitto, caplog: pytest.LogCaptureFixture
+) -> None:
+    publisher = MqttPublisher(Mqtt(port=encrypted.port), "kitchen", None)
+    publisher.start()
+    wait_until(lambda: "whether it wants mqtt.tls" in caplog.text, "it is told")
+    publisher.stop()
+
+
+def test_a_port_that_never_answers_is_told(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt, "ANSWER_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        port = mute.getsockname()[1]
+        publisher = MqttPublisher(Mqtt(host="127.0.0.1", port=port), "kitchen", None)
+        publisher.start()
+        wait_until(lambda: "does not answer as an MQTT broker" in caplog.text, "it is told")
+        publisher.stop()
 
 
 @pytest.mark.parametrize(
@@ -247,6 +270,8 @@ def test_tls_refuses_a_broker_whose_certificate_nobody_signed(
             "mqtt.ca_file is /nowhere/ca.crt, which",
         ),
         (Mqtt(ca_file="/nowhere/ca.crt"), "mqtt.ca_file is set, but mqtt.tls is false"),
+        (Mqtt(host="mqtt://broker.lan"), "mqtt.host is 'mqtt://broker.lan', which is more than a"),
+        (Mqtt(host="broker.lan:1883"), "give a name or an address alone, such as broker.lan"),
         (Mqtt(host="bad..host"), "mqtt.host is 'bad..host', which is no host name"),
     ],
 )

@@ -38,6 +38,22 @@ def test_an_older_log_is_kept(tmp_path: Path) -> None:
     assert [line["id"] for line in written(path)] == ["first", "second"]
 
 
+def test_a_log_that_was_rotated_is_made_anew(tmp_path: Path) -> None:
+    log = ReadingLog(tmp_path / "readings.jsonl")
+    log.utterance(utterance("old"))
+    log.path.rename(tmp_path / "readings.jsonl.1")
+    log.utterance(utterance("new"))
+    assert [line["id"] for line in written(log.path)] == ["new"]
+    assert [line["id"] for line in written(tmp_path / "readings.jsonl.1")] == ["old"]
+    log.close()
+
+
+def test_others_cannot_read_the_log(tmp_path: Path) -> None:
+    log = ReadingLog(tmp_path / "readings.jsonl")
+    assert log.path.stat().st_mode & 0o007 == 0
+    log.close()
+
+
 def test_a_full_disk_is_told_once_and_nothing_stops(caplog: pytest.LogCaptureFixture) -> None:
     log = ReadingLog(Path("/dev/full"))
     for _ in range(3):
