@@ -146,8 +146,9 @@ def test_what_a_frozen_broker_did_not_take_is_never_repeated(
 
 def test_a_state_that_changes_during_the_connection_is_not_lost(mosquitto: Mosquitto) -> None:
     publisher = MqttPublisher(Mqtt(port=mosquitto.port), "kitchen", None)
-    publisher.start()
     speaking = False
+    publisher.speech(speaking)
+    publisher.start()
     while not publisher.wait_until_connected(0.0005):
         speaking = not speaking
         publisher.speech(speaking)
