@@ -45,7 +45,7 @@ class Reading:
     emotion: str  # one of EMOTIONS, or UNKNOWN
     confidence: float  # 0..1, calibrated probability of the most likely emotion
     probabilities: tuple[float, ...]  # calibrated, in the order of EMOTIONS
-    prediction_set: tuple[str, ...]  # holds the true emotion at the stated coverage
+    prediction_set: tuple[str, ...]  # holds the true emotion at the nominal coverage
     valence: float  # -1..1, derived from the probabilities
     arousal: float  # -1..1, derived from the probabilities
 

@@ -65,6 +65,8 @@ class MqttPublisher:
         """Say offline, wait until the broker has acknowledged everything, and disconnect."""
         with self._lock:
             client = self._client
+            if client is None:
+                self._stopping.set()  # a connection that comes now does not say online
         if client is not None:
             _wait_for(client.publish(f"{self._topic}/status", b"offline", QOS, retain=True))
             client.disconnect()
@@ -145,6 +147,8 @@ class MqttPublisher:
             self._complain(f"refused the connection: {reason}; check mqtt.username and password")
             return
         with self._lock:
+            if self._stopping.is_set():
+                return
             client.publish(f"{self._topic}/status", b"online", QOS, retain=True)
             for topic, payload in self._retained.items():
                 client.publish(topic, payload, QOS, retain=True)

@@ -76,8 +76,9 @@ class ReadingLog:
     def _write(self, line: bytes) -> None:
         """Write a whole line or none of it."""
         if not self._is_in_place():
+            fresh = _opened(self.path)
             self._file.close()
-            self._file = _opened(self.path)
+            self._file = fresh
         written = self._file.write(line)
         if written != len(line):
             self._file.truncate(os.fstat(self._file.fileno()).st_size - written)

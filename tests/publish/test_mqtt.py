@@ -159,6 +159,21 @@ def test_a_state_that_changes_during_the_connection_is_not_lost(mosquitto: Mosqu
     publisher.stop()
 
 
+@pytest.mark.parametrize("wait_s", [0.0, 0.0005, 0.001, 0.002, 0.005])
+def test_a_stop_during_the_connection_leaves_nobody_online(
+    wait_s: float, mosquitto: Mosquitto
+) -> None:
+    publisher = MqttPublisher(Mqtt(port=mosquitto.port), "kitchen", None)
+    publisher.start()
+    publisher.wait_until_connected(wait_s)
+    publisher.stop()
+    late = Listener(mosquitto.port)
+    late.client.publish("affectd/marker", b"after all that is retained", 1)
+    wait_until(lambda: late.on("affectd/marker"), "the marker arrives")
+    assert late.on(f"{KITCHEN}/status")[-1:] != [b"online"]
+    late.close()
+
+
 def test_pauses_between_attempts_double_up_to_a_minute_and_begin_anew() -> None:
     pauses = [next_pause_s(0, 0)]
     while len(pauses) < 9:

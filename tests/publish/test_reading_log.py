@@ -48,6 +48,20 @@ def test_a_log_that_was_rotated_is_made_anew(tmp_path: Path) -> None:
     log.close()
 
 
+def test_a_log_that_cannot_be_made_anew_is_told_and_written_once_it_can(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = ReadingLog(tmp_path / "logs" / "readings.jsonl")
+    log.path.parent.rename(tmp_path / "away")
+    log.utterance(utterance("lost"))
+    assert "cannot be written (No such file or directory)" in caplog.text
+    log.path.parent.mkdir()
+    log.path.touch()
+    log.utterance(utterance("kept"))
+    assert [line["id"] for line in written(log.path)] == ["kept"]
+    log.close()
+
+
 def test_others_cannot_read_the_log(tmp_path: Path) -> None:
     log = ReadingLog(tmp_path / "readings.jsonl")
     assert log.path.stat().st_mode & 0o007 == 0
