@@ -5,7 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PORT := $(or $(AFFECTD_MQTT__PORT),1883)
-RAVDESS ?= ../shared/data/ravdess
+DATA ?= ../shared/data
+RECORDINGS := --ravdess $(DATA)/ravdess --cremad $(DATA)/cremad --nemo $(DATA)/nemo \
+	--indian $(DATA)/indian_emospeech --noise $(DATA)/noise/household --noise $(DATA)/noise/esc10 \
+	--plain $(DATA)/plain_speech --rooms $(DATA)/rir/house* $(DATA)/rir/seminar*
 
 RUN_PACKAGES := libportaudio2
 TEST_PACKAGES := $(RUN_PACKAGES) mosquitto mosquitto-clients pulseaudio pulseaudio-utils \
@@ -47,13 +50,13 @@ bench: $(VENV)/dev.stamp  ## speed and memory, beside the ancestor's way
 	$(BIN)/python benchmarks/pipeline.py
 
 evaluate: $(VENV)/dev.stamp  ## figures on unseen actors, three seeds (about 40 minutes on 2 cores)
-	$(BIN)/affectd train evaluate --ravdess $(RAVDESS)
+	$(BIN)/affectd train evaluate $(RECORDINGS)
 
 ancestor: $(VENV)/dev.stamp  ## what a random split of oversampled clips pretends
-	$(BIN)/affectd train ancestor --ravdess $(RAVDESS)
+	$(BIN)/affectd train ancestor --ravdess $(DATA)/ravdess
 
 bundle: $(VENV)/dev.stamp  ## fit the shipped networks on all actors and write models/ (after evaluate)
-	$(BIN)/affectd train final --ravdess $(RAVDESS)
+	$(BIN)/affectd train final $(RECORDINGS)
 	$(BIN)/affectd export --to models
 
 wheel: | $(BIN)/pip  ## build dist/affectd-*.whl

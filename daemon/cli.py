@@ -89,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_analyze(commands)
     _add_json(_command(commands, "devices", "list the microphones; exit status 1 if none"))
+    _add_voice(commands)
     _add_config(commands)
     for name, description in STAGES.items():
         _command(commands, name, description)
@@ -157,6 +158,16 @@ def _add_analyze(commands: Commands) -> None:
     command.add_argument("files", nargs="+", type=Path, metavar="FILE", help="WAV, FLAC or OGG")
     _add_config_option(command)
     _add_json(command)
+
+
+def _add_voice(commands: Commands) -> None:
+    voice = _command(commands, "voice", "show or forget what this node has learnt of its speech")
+    actions = voice.add_subparsers(dest="action", required=True, metavar="ACTION")
+    show = _command(actions, "show", "print how much has been heard, and where that is kept")
+    reset = _command(actions, "reset", "forget it; a running affectd starts anew as well")
+    for command in (show, reset):
+        _add_config_option(command)
+    _add_json(show)
 
 
 def _add_config(commands: Commands) -> None:

@@ -31,3 +31,7 @@ class BrokerError(AffectdError):
 
 class LogError(AffectdError):
     """The log of readings cannot be written where the configuration puts it."""
+
+
+class VoiceError(AffectdError):
+    """The voice that was kept is damaged, or cannot be read or removed."""

@@ -1,4 +1,4 @@
-"""The wiring: source -> ear -> classifier -> mood -> publishers."""
+"""The wiring: source -> ear -> classifier, beside the voice -> mood -> publishers."""
 
 import logging
 import secrets
@@ -12,6 +12,7 @@ from affectd.daemon.emotion.classifier import Classifier
 from affectd.daemon.emotion.decision import Reading
 from affectd.daemon.emotion.labels import EMOTIONS
 from affectd.daemon.emotion.mood import Mood, MoodState
+from affectd.daemon.emotion.voice import Voice
 from affectd.daemon.publish.messages import MoodMessage, Probabilities, UtteranceMessage, iso
 from affectd.daemon.speech.ear import Ear, Heard
 from affectd.daemon.speech.level import level_dbfs, snr_db
@@ -29,7 +30,7 @@ class Publisher(Protocol):
         """Take one reading."""
 
     def mood(self, message: MoodMessage) -> None:
-        """Take the mood, after each reading and at the start."""
+        """Take the mood, after each reading of speech and at the start."""
 
     def speech(self, is_speaking: bool) -> None:
         """Take whether someone is speaking, at each change and at the start."""
@@ -44,6 +45,7 @@ class Service:
         source: Source,
         ear: Ear,
         classifier: Classifier,
+        voice: Voice,
         mood: Mood,
         publishers: Sequence[Publisher],
     ) -> None:
@@ -51,6 +53,7 @@ class Service:
         self._source = source
         self._ear = ear
         self._classifier = classifier
+        self._voice = voice
         self._mood = mood
         self._publishers = publishers
         self._is_speaking = False
@@ -85,18 +88,20 @@ class Service:
             yield last, arrived
 
     def _publish(self, heard: Heard, arrived: float) -> None:
-        reading = self._classifier.read(heard.features)
+        reading = self._classifier.read(heard.features, heard.frames, self._voice.mean_std())
         message = UtteranceMessage(
             id=secrets.token_hex(8),
             node=self._node,
             time=iso(self._source.time_of(heard.utterance.start)),
             latency_ms=round(1000 * (time.perf_counter() - arrived), 3),
-            **reading_fields(heard, reading, self._classifier.model),
+            **reading_fields(heard, reading, self._classifier.model, self._voice.utterances),
         )
         for publisher in self._publishers:
             publisher.utterance(message)
-        end = heard.utterance.start + heard.utterance.samples.size
-        self._publish_mood(self._mood.push(reading, end))
+        if reading.is_speech:
+            end = heard.utterance.start + heard.utterance.samples.size
+            self._publish_mood(self._mood.push(reading, end))
+            self._voice.hear(heard.features, heard.frames)
 
     def _publish_mood(self, state: MoodState) -> None:
         if state.since != self._since[0]:
@@ -117,7 +122,9 @@ class Service:
             publisher.speech(self._is_speaking)
 
 
-def reading_fields(heard: Heard, reading: Reading, model: str) -> dict[str, Any]:
+def reading_fields(
+    heard: Heard, reading: Reading, model: str, voice_utterances: int
+) -> dict[str, Any]:
     """The fields of an UtteranceMessage that tell of the utterance itself, in their order."""
     utterance = heard.utterance
     snr = snr_db(utterance)
@@ -132,7 +139,9 @@ def reading_fields(heard: Heard, reading: Reading, model: str) -> dict[str, Any]
         "level_dbfs": round(level_dbfs(utterance), 1),
         "snr_db": None if snr is None else round(snr, 1),
         "speech_ratio": round(utterance.speech_ratio, DIGITS),
+        "speech_probability": round(reading.speech_probability, DIGITS),
         "model": model,
+        "voice_utterances": voice_utterances,
     }
 
 

@@ -39,6 +39,8 @@ class EmotionSettings(Section, frozen=True):
     bundle: NonEmpty | None = None
     networks: Literal["cnn", "lstm", "cnn+lstm"] = "cnn+lstm"
     threshold: Share | None = None
+    adapt: bool = True
+    voice_folder: NonEmpty | None = None
 
 
 class MoodSettings(Section, frozen=True):
@@ -104,10 +106,23 @@ def log_path(settings: Log, environment: Mapping[str, str]) -> Path:
     """Where the log of readings is: log.path, else systemd's folder for logs, else the user's."""
     if settings.path is not None:
         return user_path(settings.path)
-    if directory := environment.get("LOGS_DIRECTORY"):
-        return Path(directory.split(":")[0]) / "readings.jsonl"
+    return _folder("LOGS_DIRECTORY", environment) / "readings.jsonl"
+
+
+def voice_path(settings: Settings, environment: Mapping[str, str]) -> Path:
+    """Where a node's voice is: emotion.voice_folder, else systemd's for states, else the user's."""
+    name = f"voice-{settings.node}.json"
+    if settings.emotion.voice_folder is not None:
+        return user_path(settings.emotion.voice_folder) / name
+    return _folder("STATE_DIRECTORY", environment) / name
+
+
+def _folder(variable: str, environment: Mapping[str, str]) -> Path:
+    """The folder that systemd names in a variable, else the user's for states."""
+    if directory := environment.get(variable):
+        return Path(directory.split(":")[0])
     state = environment.get("XDG_STATE_HOME") or "~/.local/state"
-    return user_path(f"{state}/affectd/readings.jsonl")
+    return user_path(f"{state}/affectd")
 
 
 def user_path(text: str) -> Path:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,34 +13,41 @@ import msgspec
 from tqdm.auto import tqdm
 
 from affectd.daemon.emotion import bundle as bundles
-from affectd.daemon.emotion.bundle import Bundle, Network
+from affectd.daemon.emotion.bundle import Bundle
 from affectd.daemon.emotion.classifier import Classifier
 from affectd.daemon.emotion.labels import EMOTIONS
-from affectd.export.card import FIGURES, card
+from affectd.daemon.emotion.voice import VoiceSpec
+from affectd.export.card import HEARD, card
 from affectd.export.convert import FORMATS, ExportError, convert
+from affectd.export.formats import FILE as FORMATS_FILE
+from affectd.export.formats import choose
 from affectd.export.parity import check, difference, keras_probabilities
 
-NETWORKS: Final = ("cnn", "lstm")
+GATE: Final = "speech"
+FILES: Final = ("cnn", "lstm", GATE)
 CARD: Final = "MODEL_CARD.md"
 SYSTEMS: Final = ("cnn", "lstm", "cnn+lstm")
 
 
-def export(workdir: Path, folder: Path, weights: str) -> Bundle:
+def export(workdir: Path, folder: Path, weights: str | None) -> Bundle:
     """Convert, check against Keras on real features, and write bundle and model card.
 
-    workdir: where `affectd train evaluate` and `affectd train final` left their results.
+    workdir: where `affectd train` left the results of evaluate, formats and final.
     folder: made if missing; files of an older bundle are replaced once all checks have passed.
-    weights: one of FORMATS. Raises ExportError if a result is missing or parity fails.
+    weights: one of FORMATS; None chooses by what they were measured to cost.
+    Raises ExportError if a result is missing or parity fails.
     """
     final = _result(workdir / "final" / "final.json", "affectd train final")
     report = _result(workdir / "evaluation" / "report.json", "affectd train evaluate")
     _check_belong_together(final, report, workdir)
+    if weights is None:
+        weights = choose(_result(workdir / "evaluation" / FORMATS_FILE, "affectd train formats"))
     systems = report["systems"]
     features = joblib.load(workdir / "final" / "features.joblib")
     files: dict[str, bytes] = {}
-    networks: dict[str, Network] = {}
-    with tqdm(total=len(NETWORKS) * len(FORMATS), desc="export", unit="network") as bar:
-        for name in NETWORKS:
+    networks: dict[str, dict[str, Any]] = {}
+    with tqdm(total=len(FILES) * len(FORMATS), desc="export", unit="network") as bar:
+        for name in FILES:
             keras_file = workdir / "final" / f"{name}.keras"
             expected = keras_probabilities(keras_file, features)
             parity = {}
@@ -51,7 +59,9 @@ def export(workdir: Path, folder: Path, weights: str) -> Bundle:
                 bar.update()
             check(name, parity, weights)
             digest = hashlib.sha256(files[f"{name}.tflite"]).hexdigest()
-            networks[name] = Network(f"{name}.tflite", digest, parity)
+            networks[name] = {"file": f"{name}.tflite", "sha256": digest, "parity": parity}
+    readings = report["readings"]
+    gate = networks.pop(GATE) | {"threshold": readings["gate"]["threshold"]}
     bundle = msgspec.convert(
         {
             "format": bundles.FORMAT,
@@ -59,17 +69,19 @@ def export(workdir: Path, folder: Path, weights: str) -> Bundle:
             "commit": final["commit"],
             "labels": list(EMOTIONS),
             "features": final["features"],
+            "voice": asdict(VoiceSpec()),
             "mean": final["mean"],
             "std": final["std"],
-            "networks": {name: msgspec.to_builtins(one) for name, one in networks.items()},
+            "networks": networks,
+            "gate": gate,
             "calibration": {system: systems[system]["calibration"] for system in SYSTEMS},
             "corpora": final["corpora"],
-            "figures": {system: _figures(systems[system]) for system in SYSTEMS},
+            "figures": {system: _figures(systems[system], readings) for system in SYSTEMS},
             "measured": {
                 "commit": report["commit"],
                 "folds": len(report["config"]["folds"]),
                 "seeds": len(report["config"]["seeds"]),
-                "epochs": report["config"]["epochs"],
+                "epochs": report["config"]["recipe"]["epochs"],
             },
         },
         Bundle,
@@ -85,13 +97,18 @@ def _check_belong_together(final: dict[str, Any], report: dict[str, Any], workdi
             f"{workdir}/evaluation has no figures of {', '.join(missing)}; "
             "run `affectd train evaluate` with all networks"
         )
-    ours = (final["epochs"], final["features"], sum(c["clips"] for c in final["corpora"]))
-    theirs = (report["config"]["epochs"], report["features"], report["clips"])
-    if ours != theirs:
+    if report["readings"] is None:
         raise ExportError(
-            f"{workdir}/final was fitted with (epochs, features, clips) {ours}, "
-            f"{workdir}/evaluation was measured with {theirs}; run one of them again"
+            f"{workdir}/evaluation has no speech gate; run `affectd train evaluate` with --noise"
         )
+    ours = (final["recipe"], final["features"], final["data"])
+    theirs = (report["config"]["recipe"], report["features"], report["data"])
+    for what, one, other in zip(("recipe", "features", "data"), ours, theirs, strict=True):
+        if one != other:
+            raise ExportError(
+                f"{workdir}/final was fitted with other {what} than {workdir}/evaluation was "
+                f"measured with ({one} and {other}); run one of them again"
+            )
 
 
 def _write(folder: Path, bundle: Bundle, files: dict[str, bytes], rows: int) -> None:
@@ -108,9 +125,15 @@ def _write(folder: Path, bundle: Bundle, files: dict[str, bytes], rows: int) -> 
             (trial / file).replace(folder / file)
 
 
-def _figures(system: dict[str, Any]) -> dict[str, float]:
-    means = {name: system[name]["mean"] for name in FIGURES}
-    return means | {f"{name}_std": system[name]["std"] for name in FIGURES}
+def _figures(system: dict[str, Any], readings: dict[str, Any]) -> dict[str, float]:
+    uar = {key: system["uar"][key] for key in HEARD}
+    figures = {f"uar_{key}": one["mean"] for key, one in uar.items()}
+    figures |= {f"uar_{key}_std": one["std"] for key, one in uar.items()}
+    figures |= {"ece": system["ece"], "unknown": system["unknown"]["share"]}
+    figures |= {f"coverage_{key}": system["coverage"][key] for key in ("mean", "min_actor")}
+    figures["set_size"] = system["coverage"]["set_size"]
+    figures["speech_kept"] = readings["gate"]["speech_kept"]
+    return figures
 
 
 def _result(path: Path, command: str) -> dict[str, Any]:

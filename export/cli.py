@@ -35,8 +35,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--weights",
         choices=FORMATS,
-        default="float32",
-        help="how weights are stored; dynamic is int8 with float32 activations (default: float32)",
+        help="how weights are stored; dynamic is int8 with float32 activations (default: the "
+        "smallest that costs less than 0.5 points of UAR, by `affectd train formats`)",
     )
     return parser
 
@@ -45,7 +45,7 @@ def _export(args: argparse.Namespace) -> None:
     from affectd.export.bundle import export
 
     bundle = export(args.workdir, args.to, args.weights)
-    for name, network in bundle.networks.items():
+    for name, network in {**bundle.networks, "speech": bundle.gate}.items():
         measured = ", ".join(f"{form} {value:.1e}" for form, value in network.parity.items())
         print(f"{name}: largest difference to Keras in probability: {measured}")
     size = sum(path.stat().st_size for path in args.to.iterdir() if path.is_file())

@@ -40,6 +40,8 @@ def _convert(keras_file: str, weights: str) -> bytes:
     import keras
     import tensorflow as tf
 
+    from affectd.train import networks  # noqa: F401 -- Keras finds its layers by this
+
     model = keras.models.load_model(keras_file)
     signature = keras.InputSpec(shape=(1, *model.input_shape[1:]), dtype="float32")
     with tempfile.TemporaryDirectory() as folder:

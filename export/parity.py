@@ -16,8 +16,10 @@ LIMIT: Final = 0.1  # of the smaller formats
 
 
 def keras_probabilities(keras_file: Path, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What Keras says, shape (n, 8), of normalised features, shape (n, n_frames, n_mfcc)."""
+    """What Keras says, (n, 8) or (n, 1), of normalised features, (n, n_frames, n_mfcc)."""
     import keras
+
+    from affectd.train import networks  # noqa: F401 -- Keras finds its layers by this
 
     model = keras.models.load_model(keras_file)
     return np.asarray(model.predict(features, batch_size=64, verbose=0))
@@ -27,12 +29,20 @@ def difference(
     network: bytes, features: NDArray[np.float32], expected: NDArray[np.float32]
 ) -> float:
     """Largest difference in probability between an exported network and the expected values."""
+    actual = probabilities(network, features, expected.shape[1])
+    return float(np.abs(actual - expected).max())
+
+
+def probabilities(
+    network: bytes, features: NDArray[np.float32], outputs: int
+) -> NDArray[np.float32]:
+    """What an exported network says, shape (n, outputs), of normalised features."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.tflite"
         path.write_bytes(network)
-        run = Network(path, (features.shape[1], features.shape[2]), runtime_interpreter())
-        actual = np.stack([run(one) for one in features])
-    return float(np.abs(actual - expected).max())
+        shape = (features.shape[1], features.shape[2])
+        run = Network(path, shape, runtime_interpreter(), outputs)
+        return np.stack([run(one) for one in features])
 
 
 def check(name: str, parity: Mapping[str, float], weights: str) -> None:

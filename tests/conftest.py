@@ -21,6 +21,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from affectd.daemon.capture.recording import Recording
 from affectd.daemon.emotion.bundle import DEFAULT
 from affectd.daemon.emotion.classifier import Classifier
+from affectd.daemon.speech.mfcc import FeatureSpec
 
 # Examples are slow on a busy machine; how slow is not what these tests are about.
 settings.register_profile("affectd", deadline=None)
@@ -41,6 +42,24 @@ def speech() -> NDArray[np.int16]:
 @pytest.fixture(scope="session")
 def classifier() -> Classifier:
     return Classifier()
+
+
+@pytest.fixture(scope="session")
+def half_gate(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A gate that takes everything for speech with a probability of one half."""
+    import keras
+
+    from affectd.export.convert import convert
+
+    path = tmp_path_factory.mktemp("keras") / "half.keras"
+    spec = FeatureSpec()
+    layers = [
+        keras.Input((spec.n_frames, spec.n_mfcc)),
+        keras.layers.GlobalAveragePooling1D(),
+        keras.layers.Dense(1, activation="sigmoid", kernel_initializer="zeros"),
+    ]
+    keras.Sequential(layers).save(path)
+    return convert(path, "float32")
 
 
 @pytest.fixture(scope="session")

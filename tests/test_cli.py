@@ -15,6 +15,7 @@ from affectd import __version__
 from affectd.daemon import schemas
 from affectd.daemon.capture.microphone import devices
 from affectd.daemon.cli import main
+from tests.bundles import gated
 from tests.conftest import AFFECTD, DEMO, free_port, lines_of, run_affectd, wait_until
 
 
@@ -32,7 +33,20 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["", "run", "demo", "analyze", "devices", "config", "train", "train final", "export"]
+    "words",
+    [
+        "",
+        "run",
+        "demo",
+        "analyze",
+        "devices",
+        "voice",
+        "voice reset",
+        "config",
+        "train",
+        "train final",
+        "export",
+    ],
 )
 def test_every_command_explains_itself(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
@@ -40,7 +54,9 @@ def test_every_command_explains_itself(words: str, capsys: pytest.CaptureFixture
     assert "usage: affectd" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("words", [[], ["sing"], ["analyze"], ["run", "--broker", "other"]])
+@pytest.mark.parametrize(
+    "words", [[], ["sing"], ["analyze"], ["voice"], ["run", "--broker", "other"]]
+)
 def test_wrong_usage_is_status_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(words)
@@ -60,6 +76,28 @@ def test_analyze_as_json_prints_objects_and_nothing_else() -> None:
     assert len(found) >= 8
     assert found[0]["file"] == str(DEMO)
     assert {"start_s", "duration_s", "emotion", "probabilities", "set"} <= found[0].keys()
+
+
+def test_each_file_that_is_analyzed_is_a_voice_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AFFECTD_EMOTION__BUNDLE", str(gated(tmp_path / "bundle", threshold=0.0)))
+    assert main(["analyze", "--json", str(DEMO), str(DEMO)]) == 0
+    found = lines_of(capsys.readouterr().out)
+    half = len(found) // 2
+    assert [line["voice_utterances"] for line in found] == [*range(half), *range(half)]
+    assert [line["probabilities"] for line in found[:half]] == [
+        line["probabilities"] for line in found[half:]
+    ]
+
+
+def test_a_voice_that_shall_not_adapt_does_not(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AFFECTD_EMOTION__ADAPT", "false")
+    assert main(["analyze", "--json", str(DEMO)]) == 0
+    found = lines_of(capsys.readouterr().out)
+    assert {line["voice_utterances"] for line in found} == {0}
 
 
 def test_analyze_names_what_it_cannot_read_and_reads_the_rest(
@@ -230,6 +268,119 @@ def test_sigterm_ends_a_recording_with_status_0(tmp_path: Path) -> None:
     assert service.returncode == 0
     assert len(out.splitlines()) >= 1
     assert "Traceback" not in err
+
+
+@pytest.fixture
+def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The environment of a service in the kitchen that takes all it hears for speech; its log."""
+    log = tmp_path / "readings.jsonl"
+    values = {
+        "NODE": "kitchen",
+        "LOG__PATH": log,
+        "MQTT__PORT": free_port(),
+        "EMOTION__BUNDLE": gated(tmp_path / "bundle", threshold=0.0),
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(f"AFFECTD_{name}", str(value))
+    return log
+
+
+def known_before(log: Path) -> list[int]:
+    """How many utterances the voice knew before each reading in a log."""
+    events = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    return [event["voice_utterances"] for event in events if event["event"] == "utterance"]
+
+
+def shown_voice(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    assert main(["voice", "show", "--json"]) == 0
+    (shown,) = lines_of(capsys.readouterr().out)
+    return shown
+
+
+def test_a_restarted_service_knows_the_voice_it_heard_before(
+    service: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        words = ["run", "--fast", "--broker", "embedded", "--input", DEMO]
+        assert run_affectd(*words).returncode == 0
+    known = known_before(service)
+    assert known == list(range(len(known)))
+    shown = shown_voice(capsys)
+    assert shown["utterances"] == len(known) >= 16
+    assert shown["file"] == str(tmp_path / "home" / "affectd" / "voice-kitchen.json")
+
+
+def test_a_reset_reaches_a_running_service(
+    service: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*AFFECTD, "run", "--broker", "embedded", "--input", str(DEMO)]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until(lambda: known_before(service) == [0, 1], "two readings")
+    assert main(["voice", "reset"]) == 0
+    assert "a running affectd starts anew with its next utterance" in capsys.readouterr().out
+    wait_until(lambda: len(known_before(service)) > 2, "another reading")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+    assert known_before(service)[2] == 0
+    assert shown_voice(capsys)["utterances"] == len(known_before(service)) - 2
+
+
+def test_a_service_that_shall_not_adapt_keeps_no_voice(
+    service: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AFFECTD_EMOTION__ADAPT", "false")
+    assert run_affectd("run", "--fast", "--broker", "embedded", "--input", DEMO).returncode == 0
+    assert set(known_before(service)) == {0}
+    assert not list(tmp_path.rglob("voice-*.json"))
+
+
+def test_a_voice_that_cannot_be_kept_does_not_stop_the_service(
+    service: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AFFECTD_EMOTION__VOICE_FOLDER", "/proc/affectd")
+    done = run_affectd("run", "--fast", "--broker", "embedded", "--input", DEMO)
+    assert done.returncode == 0
+    assert done.stderr.count("the voice cannot be kept in /proc/affectd/voice-kitchen.json") == 1
+    assert known_before(service)[-1] >= 7
+
+
+def test_a_voice_is_shown_to_people_and_forgotten(
+    service: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["voice", "show"]) == main(["voice", "reset"]) == 0
+    out = capsys.readouterr().out
+    assert "there is no voice in" in out
+    assert "nothing to forget" in out
+    assert run_affectd("run", "--fast", "--broker", "embedded", "--input", DEMO).returncode == 0
+    assert main(["voice", "show"]) == 0
+    assert "s of speech make" in capsys.readouterr().out
+    assert main(["voice", "reset"]) == 0
+    assert "is forgotten" in capsys.readouterr().out
+    assert shown_voice(capsys) | {"file": ""} == {
+        "file": "",
+        "utterances": 0,
+        "speech_s": 0.0,
+        "share": 0.0,
+        "updated": None,
+    }
+
+
+def test_a_damaged_voice_is_one_sentence_and_status_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AFFECTD_EMOTION__VOICE_FOLDER", str(tmp_path))
+    (tmp_path / "voice-home.json").write_text("{")
+    assert main(["voice", "show"]) == 1
+    assert "voice-home.json is not the voice of this affectd" in capsys.readouterr().err
+
+
+def test_a_voice_that_cannot_be_removed_is_one_sentence_and_status_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AFFECTD_EMOTION__VOICE_FOLDER", str(tmp_path))
+    (tmp_path / "voice-home.json").mkdir()
+    assert main(["voice", "reset"]) == 1
+    assert "voice-home.json cannot be removed (Is a directory)" in capsys.readouterr().err
 
 
 def test_the_desktop_stage_names_the_extra_it_needs(

@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 
 from affectd.daemon import configuration
 from affectd.daemon.errors import SettingsError
-from affectd.daemon.settings import Log, Mqtt, Settings, log_path, password
+from affectd.daemon.settings import (
+    EmotionSettings,
+    Log,
+    Mqtt,
+    Settings,
+    log_path,
+    password,
+    voice_path,
+)
 from tests.conftest import ROOT
 
 DEFAULT = ROOT / "config" / "affectd.yaml"
@@ -74,6 +82,7 @@ def test_a_section_whose_keys_are_commented_out_is_empty(tmp_path: Path) -> None
         ("AFFECTD_MQTT__TLS", True, "mqtt.tls"),
         ("AFFECTD_NODE", "on", "node"),
         ("AFFECTD_EMOTION__THRESHOLD", 0.5, "emotion.threshold"),
+        ("AFFECTD_EMOTION__ADAPT", False, "emotion.adapt"),
     ],
 )
 def test_an_environment_variable_goes_before_the_file(
@@ -233,3 +242,19 @@ def test_the_log_is_where_the_configuration_puts_it_else_systemd_else_the_user()
     assert log_path(Log(path="/a/b.jsonl"), systemd) == Path("/a/b.jsonl")
     assert log_path(Log(), systemd) == Path("/var/log/affectd/readings.jsonl")
     assert log_path(Log(), {"XDG_STATE_HOME": "/s"}) == Path("/s/affectd/readings.jsonl")
+
+
+def test_the_voice_is_where_the_configuration_puts_it_else_systemd_else_the_user() -> None:
+    chosen = Settings(emotion=EmotionSettings(voice_folder="/a"))
+    systemd = {"STATE_DIRECTORY": "/var/lib/affectd"}
+    assert voice_path(chosen, systemd) == Path("/a/voice-home.json")
+    assert voice_path(Settings(), systemd) == Path("/var/lib/affectd/voice-home.json")
+    assert voice_path(Settings(), {"XDG_STATE_HOME": "/s"}) == Path("/s/affectd/voice-home.json")
+
+
+def test_two_nodes_never_share_a_voice() -> None:
+    kitchen, hall = (
+        Settings(node=node, emotion=EmotionSettings(voice_folder="/a"))
+        for node in ("kitchen", "hall")
+    )
+    assert voice_path(kitchen, {}) != voice_path(hall, {})

@@ -36,6 +36,7 @@ def test_a_wheel_has_one_package_with_bundle_demo_and_configuration(wheel: Path)
         "affectd/models/bundle.json",
         "affectd/models/cnn.tflite",
         "affectd/models/lstm.tflite",
+        "affectd/models/speech.tflite",
         "affectd/models/MODEL_CARD.md",
         "affectd/models/demo/recording.ogg",
         "affectd/models/demo/ATTRIBUTION.md",

@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from affectd.daemon.capture.recording import Recording
 from affectd.daemon.emotion.classifier import Classifier
 from affectd.daemon.emotion.mood import Mood
+from affectd.daemon.emotion.voice import FixedVoice, Voice
 from affectd.daemon.publish.messages import MoodMessage, UtteranceMessage
 from affectd.daemon.service import Service
 from affectd.daemon.speech.ear import Ear
 from affectd.daemon.speech.mfcc import FeatureSpec
 from affectd.daemon.speech.segmenter import SegmenterSpec
 from affectd.daemon.speech.vad import DEFAULT_MODE
+from tests.bundles import gated
 from tests.conftest import DEMO
 
 T = TypeVar("T")
@@ -40,17 +42,36 @@ class Collector:
         return [event for event in self.events if isinstance(event, kind)]
 
 
-def run(path: Path, classifier: Classifier, fast: bool = True) -> Collector:
+def new_voice(classifier: Classifier, kind: type[Voice] = Voice) -> Voice:
+    return kind(np.array(classifier.bundle.mean), np.array(classifier.bundle.std))
+
+
+def run(
+    path: Path, classifier: Classifier, fast: bool = True, voice: Voice | None = None
+) -> Collector:
     collector = Collector()
     ear = Ear(FeatureSpec(), SegmenterSpec(), DEFAULT_MODE)
-    source = Recording(path, fast=fast)
-    Service("kitchen", source, ear, classifier, Mood(60), [collector]).run(threading.Event())
+    voice = voice or new_voice(classifier)
+    source, mood = Recording(path, fast=fast), Mood(60)
+    Service("kitchen", source, ear, classifier, voice, mood, [collector]).run(threading.Event())
     return collector
 
 
 @pytest.fixture(scope="module")
-def heard(classifier: Classifier) -> Collector:
-    return run(DEMO, classifier)
+def open_gate(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
+    """The default networks, with a gate that takes everything for speech."""
+    return Classifier(gated(tmp_path_factory.mktemp("open"), threshold=0.0))
+
+
+@pytest.fixture(scope="module")
+def closed_gate(tmp_path_factory: pytest.TempPathFactory, half_gate: bytes) -> Classifier:
+    """The default networks, with a gate that takes nothing for speech."""
+    return Classifier(gated(tmp_path_factory.mktemp("closed"), 0.6, half_gate), threshold=0.0)
+
+
+@pytest.fixture(scope="module")
+def heard(open_gate: Classifier) -> Collector:
+    return run(DEMO, open_gate)
 
 
 def test_a_recording_becomes_readings(heard: Collector) -> None:
@@ -62,6 +83,34 @@ def test_the_mood_is_idle_first_and_follows_each_reading(heard: Collector) -> No
     assert [mood.utterances for mood in moods] == list(range(len(heard.of(UtteranceMessage)) + 1))
     assert moods[0].mood == "idle"
     assert moods[-1].mood != "idle"
+
+
+def test_each_reading_tells_how_many_utterances_the_voice_knew_before(heard: Collector) -> None:
+    readings = heard.of(UtteranceMessage)
+    assert [reading.voice_utterances for reading in readings] == list(range(len(readings)))
+
+
+def test_a_voice_that_is_known_is_read_otherwise(heard: Collector, open_gate: Classifier) -> None:
+    fixed = run(DEMO, open_gate, voice=new_voice(open_gate, FixedVoice)).of(UtteranceMessage)
+    first, *others = zip(heard.of(UtteranceMessage), fixed, strict=True)
+    assert first[0].probabilities == first[1].probabilities
+    assert all(adapted.probabilities != plain.probabilities for adapted, plain in others)
+    assert {reading.voice_utterances for reading in fixed} == {0}
+
+
+def test_what_is_no_speech_is_published_as_unknown(closed_gate: Classifier) -> None:
+    readings = run(DEMO, closed_gate).of(UtteranceMessage)
+    assert len(readings) >= 8
+    assert {(r.emotion, r.speech_probability, r.voice_utterances) for r in readings} == {
+        ("unknown", 0.5, 0)
+    }
+
+
+def test_what_is_no_speech_moves_neither_voice_nor_mood(closed_gate: Classifier) -> None:
+    voice = new_voice(closed_gate)
+    moods = run(DEMO, closed_gate, voice=voice).of(MoodMessage)
+    assert [mood.mood for mood in moods] == ["idle"]
+    np.testing.assert_array_equal(voice.mean_std(), new_voice(closed_gate).mean_std())
 
 
 def test_speech_goes_on_and_off_in_turn_and_ends_off(heard: Collector) -> None:
@@ -114,6 +163,7 @@ def test_a_stop_ends_the_service_with_speech_off(classifier: Classifier) -> None
     collector, stop = Collector(), threading.Event()
     ear = Ear(FeatureSpec(), SegmenterSpec(), DEFAULT_MODE)
     stop.set()
-    Service("kitchen", Recording(DEMO), ear, classifier, Mood(60), [collector]).run(stop)
+    voice = new_voice(classifier)
+    Service("kitchen", Recording(DEMO), ear, classifier, voice, Mood(60), [collector]).run(stop)
     assert collector.of(UtteranceMessage) == []
     assert collector.events[-1] is False

@@ -30,3 +30,7 @@ def test_a_mistake_in_the_unit_would_be_found(good: str, bad: str, tmp_path: Pat
 
 def test_the_unit_runs_the_command_with_the_configuration_in_etc() -> None:
     assert f"ExecStart={INSTALLED} run --config /etc/affectd/affectd.yaml\n" in UNIT
+
+
+def test_the_unit_gives_the_service_folders_to_write_to() -> None:
+    assert {"LogsDirectory=affectd", "StateDirectory=affectd"} <= set(UNIT.splitlines())

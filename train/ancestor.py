@@ -19,9 +19,9 @@ from sklearn.model_selection import train_test_split
 from tqdm.auto import tqdm
 
 from affectd.daemon.emotion.labels import EMOTIONS
-from affectd.train.corpora import Corpus
-from affectd.train.evaluate import quiet_one_thread
-from affectd.train.folds import FOLDS
+from affectd.train.corpora.corpus import Corpus
+from affectd.train.folds import EMOBOX
+from affectd.train.runs import quiet_one_thread
 from affectd.train.scores import Scores, score
 
 TEST_SHARE: Final = 0.33
@@ -46,7 +46,7 @@ def reproduce(corpus: Corpus, seeds: tuple[int, ...], jobs: int) -> list[Result]
     )
     x = np.stack(list(tqdm(means, total=len(paths), desc="librosa", unit="clip")))
     y = np.array([clip.emotion for clip in corpus.clips])
-    actor = np.array([clip.actor for clip in corpus.clips])
+    actor = np.array([int(clip.speaker.rsplit("_", 1)[1]) for clip in corpus.clips])
     tasks = [(n, p, s) for n in NETWORKS for p in ("leaking", "honest") for s in seeds]
     fits = joblib.Parallel(n_jobs=jobs, return_as="generator")(
         joblib.delayed(_run)(x, y, actor, *task) for task in tasks
@@ -117,7 +117,7 @@ def _leaking(x: NDArray[np.float32], y: NDArray[np.int64], seed: int) -> Iterato
 def _honest(
     x: NDArray[np.float32], y: NDArray[np.int64], actor: NDArray[np.int64], seed: int
 ) -> Iterator[Any]:
-    for fold in FOLDS:
+    for fold in EMOBOX:
         test = np.isin(actor, fold)
         x_train, y_train = RandomOverSampler(random_state=seed).fit_resample(x[~test], y[~test])
         yield x_train, y_train, x[test], y[test]

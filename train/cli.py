@@ -1,50 +1,97 @@
 """`affectd train …`: the desktop stage on the command line."""
 
 import argparse
+import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from affectd.train.examples import Examples
+    from affectd.train.corpora.corpus import Corpus
+    from affectd.train.data import Sources
+    from affectd.train.runs import Data, RunConfig
 
-DEFAULT_WORKDIR = Path("build/train")
+DEFAULT_WORKDIR: Final = Path("build/train")
+NETWORKS: Final = ("svm", "mlp", "cnn", "lstm")
 
 
 def run(words: Sequence[str]) -> int:
     """Run one command of `affectd train`; return its exit status."""
-    args = _parser().parse_args(words)
+    args = parser().parse_args(words)
     args.run(args)
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """What `affectd train` understands."""
+    from affectd.train.corpora import fetch
+
+    top = argparse.ArgumentParser(
         prog="affectd train", description="Measure and fit networks on labelled recordings."
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    evaluate = _command(commands, "evaluate", "measure every network on actors it has never heard")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    fetch.add_command(commands)
+    evaluate = _command(
+        commands, "evaluate", "measure every network on speakers it has never heard", _evaluate
+    )
     evaluate.add_argument(
         "--networks",
         nargs="+",
-        choices=["mlp", "cnn", "lstm"],
-        default=["mlp", "cnn", "lstm"],
+        choices=NETWORKS,
+        default=list(NETWORKS),
         help="which to fit (default: all; CNN and LSTM together are also joined)",
     )
-    _add_fitting(evaluate)
-    evaluate.set_defaults(run=_evaluate)
+    _add_folds(evaluate)
+    _add_recipe(evaluate)
+    _add_scheduler(evaluate)
+    evaluate.add_argument("--json", action="store_true", help="print the main figures as JSON")
+    ablate = _command(
+        commands, "ablate", "measure on validation speakers what each ingredient brings", _ablate
+    )
+    ablate.add_argument(
+        "--networks",
+        nargs="+",
+        choices=("cnn", "lstm"),
+        default=["cnn", "lstm"],
+        help="which to fit (default: both)",
+    )
+    ablate.add_argument(
+        "--only", nargs="+", metavar="CHANGE", help="of the changes, only these (default: all)"
+    )
+    _add_folds(ablate)
+    _add_recipe(ablate)
+    _add_scheduler(ablate)
+    formats = _command(
+        commands, "formats", "measure what smaller weights cost, after `evaluate`", _formats
+    )
+    _add_recipe(formats)
+    final = _command(
+        commands, "final", "fit CNN, LSTM and gate on all, for `affectd export`", _final
+    )
+    final.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
+    _add_recipe(final)
     ancestor = _command(
-        commands, "ancestor", "show what a random split of oversampled clips pretends"
+        commands, "ancestor", "show what a random split of oversampled clips pretends", _ancestor
     )
     ancestor.add_argument("--seeds", type=_positive, default=3, help="repetitions (default: 3)")
-    ancestor.set_defaults(run=_ancestor)
-    final = _command(commands, "final", "fit CNN and LSTM on all actors, for `affectd export`")
-    final.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
-    final.add_argument("--epochs", type=_positive, default=45, help="epochs (default: 45)")
-    final.set_defaults(run=_final)
-    return parser
+    report = commands.add_parser(
+        "report",
+        help="show the figures of an evaluation",
+        description="Show the figures of an evaluation, by default of the committed one.",
+    )
+    report.add_argument(
+        "--from",
+        dest="folder",
+        type=Path,
+        metavar="DIR",
+        help="folder with report.json (default: the committed report)",
+    )
+    report.add_argument("--json", action="store_true", help="print the main figures as JSON")
+    report.set_defaults(run=_report)
+    return top
 
 
 def _positive(text: str) -> int:
@@ -53,18 +100,67 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _change(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form INGREDIENT=VALUE")
+    return name, value
+
+
 def _command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, description: str
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    description: str,
+    run: Callable[[argparse.Namespace], None],
 ) -> argparse.ArgumentParser:
+    from affectd.train.corpora.layouts import LAYOUTS
+
     command = commands.add_parser(
         name, help=description, description=description.capitalize() + "."
     )
-    command.add_argument(
-        "--ravdess",
+    command.set_defaults(run=run)
+    recordings = command.add_argument_group(
+        "recordings", "The first corpus named here is tested; the others are learnt from as well."
+    )
+    for key, layout in LAYOUTS.items():
+        recordings.add_argument(
+            f"--{key.replace('_', '-')}",
+            dest=key,
+            type=Path,
+            metavar="DIR",
+            help=f"{layout.name} as published: {layout.example} …",
+        )
+    recordings.add_argument(
+        "--table",
         type=Path,
-        required=True,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="CSV table of your own recordings with the columns file, speaker, emotion; repeatable",
+    )
+    recordings.add_argument(
+        "--noise",
+        type=Path,
+        action="append",
+        default=[],
         metavar="DIR",
-        help="RAVDESS speech in its publishers' layout: Actor_01/03-01-01-01-01-01-01.wav …",
+        help="sounds that are not speech, household noise first; repeatable",
+    )
+    recordings.add_argument(
+        "--plain",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="speech without acted emotion; repeatable",
+    )
+    recordings.add_argument(
+        "--rooms",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="impulse responses of rooms: files, or folders of them",
     )
     command.add_argument(
         "--workdir",
@@ -82,7 +178,7 @@ def _command(
     return command
 
 
-def _add_fitting(command: argparse.ArgumentParser) -> None:
+def _add_folds(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seeds", type=_positive, default=3, help="repetitions (default: 3)")
     command.add_argument(
         "--folds",
@@ -92,35 +188,102 @@ def _add_fitting(command: argparse.ArgumentParser) -> None:
         default=list(range(1, 7)),
         help="which of the six folds to test on (default: all)",
     )
-    command.add_argument("--epochs", type=_positive, default=45, help="epochs a fit (default: 45)")
+
+
+def _add_recipe(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--set",
+        dest="changes",
+        type=_change,
+        action="append",
+        default=[],
+        metavar="INGREDIENT=VALUE",
+        help="change the recipe, such as epochs=10; repeatable",
+    )
+
+
+def _add_scheduler(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="fit on the workers of this Dask scheduler, such as tcp://10.0.0.5:8786",
+    )
 
 
 def _evaluate(args: argparse.Namespace) -> None:
     from affectd.train import report
-    from affectd.train.evaluate import EvaluateConfig, evaluate, run_all
+    from affectd.train.evaluate import evaluate, readings
+    from affectd.train.runs import JOINED, run_all
 
     began = time.monotonic()
-    examples = _examples(args)
-    config = EvaluateConfig(
-        networks=tuple(args.networks),
-        folds=tuple(fold - 1 for fold in args.folds),
-        seeds=tuple(range(args.seeds)),
-        epochs=args.epochs,
-        jobs=args.jobs,
+    data, corpora = _data(args)
+    config = replace(_config(args), networks=tuple(args.networks))
+    runs, gates = run_all(data, config, args.workdir / "runs", args.jobs, args.scheduler)
+    made = report.Made(
+        config=config,
+        corpora=tuple(corpus.report() for corpus in corpora),
+        utterances=data.examples.report(),
+        duration_s=time.monotonic() - began,
     )
-    runs = run_all(examples, config)
-    evaluations = evaluate(examples, runs)
+    is_joined = any(run.system == JOINED for run in runs)
+    of_sounds = readings(data, runs, gates) if gates and is_joined else None
     folder = args.workdir / "evaluation"
-    report.write(folder, examples, config, runs, evaluations, time.monotonic() - began)
-    print(f"{report.table(evaluations)}\n\nPictures and figures: {folder}/report.md")
+    written = report.write(folder, data, made, evaluate(data, runs), of_sounds)
+    if args.json:
+        print(json.dumps(report.summary(written)))
+    else:
+        print(f"{report.table(written)}\n\nPictures and figures: {folder}/report.md")
+
+
+def _ablate(args: argparse.Namespace) -> None:
+    from affectd.train import report
+    from affectd.train.ablation import CHANGES, ablate
+    from affectd.train.recipe import RecipeError
+
+    names = list(CHANGES) if args.only is None else [next(iter(CHANGES)), *args.only]
+    if unknown := set(names) - set(CHANGES):
+        raise RecipeError(
+            f"there is no change {', '.join(map(repr, unknown))}; there are {', '.join(CHANGES)}"
+        )
+    data, _ = _data(args)
+    config = replace(_config(args), networks=tuple(args.networks))
+    folder = args.workdir / "ablation"
+    changes = {name: CHANGES[name] for name in dict.fromkeys(names)}
+    result = ablate(data, config, changes, folder, args.jobs, args.scheduler)
+    place = args.workdir / "evaluation" / report.ABLATION
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(json.dumps(result, indent=1) + "\n")
+    print(report.ablation_table(result))
+
+
+def _formats(args: argparse.Namespace) -> None:
+    from affectd.export.formats import FILE, choose, measure
+    from affectd.train.runs import load_all
+
+    data, _ = _data(args)
+    runs = load_all(data, _config(args), args.workdir / "runs")
+    table = measure(data, runs, seed=0)
+    path = args.workdir / "evaluation" / FILE
+    path.write_text(json.dumps(table, indent=1) + "\n")
+    for form, figures in table.items():
+        print(form, ", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
+    print(f"chosen: {choose(table)}")
+
+
+def _final(args: argparse.Namespace) -> None:
+    from affectd.train.final import fit_final
+
+    data, corpora = _data(args)
+    fit_final(data, corpora, _config(args).recipe, args.seed, args.workdir / "final")
+    print(f"Fitted on all; now: affectd export --workdir {args.workdir} --to DIR")
 
 
 def _ancestor(args: argparse.Namespace) -> None:
     from affectd.train import ancestor
-    from affectd.train.corpora import ravdess
+    from affectd.train.data import corpora
     from affectd.train.provenance import commit
 
-    corpus = ravdess(args.ravdess)
+    corpus = corpora(_sources(args))[0]
     print(corpus.report())
     table = ancestor.table(ancestor.reproduce(corpus, tuple(range(args.seeds)), args.jobs))
     args.workdir.mkdir(parents=True, exist_ok=True)
@@ -129,24 +292,40 @@ def _ancestor(args: argparse.Namespace) -> None:
     print(f"{table}\n\nWritten to {path}")
 
 
-def _final(args: argparse.Namespace) -> None:
-    from affectd.train.final import fit_final
+def _report(args: argparse.Namespace) -> None:
+    from affectd.train import report
 
-    examples = _examples(args)
-    fit_final(examples, args.seed, args.epochs, args.workdir / "final")
-    print(
-        f"Fitted on all {len(examples.clip)} utterances; "
-        f"now: affectd export --workdir {args.workdir} --to DIR"
+    shown = report.load(args.folder or report.COMMITTED)
+    print(json.dumps(report.summary(shown)) if args.json else report.markdown(shown))
+
+
+def _sources(args: argparse.Namespace) -> "Sources":
+    from affectd.train.corpora.layouts import LAYOUTS
+    from affectd.train.data import Sources
+
+    return Sources(
+        corpora={key: getattr(args, key) for key in LAYOUTS if getattr(args, key) is not None},
+        tables=tuple(args.table),
+        noise=tuple(args.noise),
+        plain=tuple(args.plain),
+        rooms=tuple(args.rooms),
     )
 
 
-def _examples(args: argparse.Namespace) -> "Examples":
-    from affectd.daemon.speech.mfcc import FeatureSpec
-    from affectd.train.corpora import ravdess
-    from affectd.train.examples import stored
+def _data(args: argparse.Namespace) -> "tuple[Data, list[Corpus]]":
+    from affectd.train.data import gather
 
-    corpus = ravdess(args.ravdess)
-    print(corpus.report())
-    examples = stored(corpus, FeatureSpec(), args.workdir, args.jobs)
-    print(examples.report())
-    return examples
+    data, corpora = gather(_sources(args), args.workdir, args.jobs)
+    for corpus in corpora:
+        print(corpus.report())
+    print(data.examples.report())
+    return data, corpora
+
+
+def _config(args: argparse.Namespace) -> "RunConfig":
+    from affectd.train.recipe import Recipe
+    from affectd.train.runs import RunConfig
+
+    recipe = Recipe().changed(dict(args.changes))
+    folds = tuple(fold - 1 for fold in getattr(args, "folds", (1,)))
+    return RunConfig(folds=folds, seeds=tuple(range(getattr(args, "seeds", 1))), recipe=recipe)

@@ -1,172 +1,360 @@
-"""Speaker-independent evaluation: six folds, several seeds, every network."""
+"""What the runs say: figures of every system on speakers it has never heard."""
 
-import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import product
-from typing import Final
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
-from affectd.daemon.emotion.decision import Calibration, combine
+from affectd.daemon.emotion.decision import Calibration, soften
+from affectd.daemon.emotion.labels import EMOTIONS
+from affectd.train.adaptation import QUIET
+from affectd.train.conditions import Trials
 from affectd.train.examples import Examples
-from affectd.train.folds import FOLDS, split
-from affectd.train.scores import MISSED, Scores, calibrate, score
+from affectd.train.folds import speakers_tested
+from affectd.train.gate import SPEECH_KEPT
+from affectd.train.runs import JOINED, SERVED, Answers, Data, GateRun, Run, dealt, heard_keys
+from affectd.train.scores import (
+    MISSED,
+    Scores,
+    bootstrap_uar,
+    calibrate,
+    calibration_error,
+    confusion,
+    prediction_sets,
+    score,
+)
 
-JOINED: Final = "cnn+lstm"
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluateConfig:
-    """What is fitted, and how often."""
-
-    networks: tuple[str, ...] = ("mlp", "cnn", "lstm")
-    folds: tuple[int, ...] = tuple(range(len(FOLDS)))
-    seeds: tuple[int, ...] = (0, 1, 2)
-    epochs: int = 45
-    jobs: int = 1  # processes
+HOUR_S: Final = 3600
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Run:
-    """One system on one fold with one seed; probabilities have shape (n, 8)."""
+class Told:
+    """Clips of test speakers in all runs of a system, and what each was taken for."""
 
-    system: str  # a network's name, or several joined by +
-    fold: int
-    seed: int
-    test: NDArray[np.int64]  # rows of examples
-    test_p: NDArray[np.float64]
-    validation: NDArray[np.int64]
-    validation_p: NDArray[np.float64]
-    curves: dict[str, list[float]]
-    best_epoch: int
+    clip: NDArray[np.int64]  # shape (n,), index into examples.clips
+    truth: NDArray[np.int64]
+    predicted: NDArray[np.int64]  # MISSED for a clip without an utterance
+    seed: NDArray[np.int64]
+    fold: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibrated:
+    """Utterances of test speakers in all runs, calibrated on validation speakers of their fold."""
+
+    row: NDArray[np.int64]  # of examples
+    truth: NDArray[np.int64]
+    p: NDArray[np.float64]  # shape (n, 8)
+    sets: NDArray[np.bool_]  # shape (n, 8)
+    known: NDArray[np.bool_]  # confident enough not to be `unknown`
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """What one system reaches on actors it has never heard, over all folds and seeds."""
+    """One system: figures for the report, and what its pictures are drawn from."""
 
     system: str
-    per_seed: tuple[Scores, ...]  # mean over the folds
-    per_fold_uar: tuple[float, ...]  # mean over the seeds
-    truth: NDArray[np.int64]  # of every clip in every run
-    predicted: NDArray[np.int64]
-    calibration: Calibration  # from the validation actors of all runs
+    figures: dict[str, Any]
+    told: Told
+    calibrated: Calibrated
+    curves: list[dict[str, list[float]]]
 
 
-def run_all(examples: Examples, config: EvaluateConfig) -> list[Run]:
-    """Fit every network on every fold with every seed, in parallel, and join CNN and LSTM."""
-    tasks = list(product(config.seeds, config.folds, config.networks))
-    parallel = joblib.Parallel(n_jobs=config.jobs, return_as="generator_unordered")
-    fits = parallel(
-        joblib.delayed(_run)(examples, network, fold, seed, config.epochs)
-        for seed, fold, network in tasks
-    )
-    runs = list(tqdm(fits, total=len(tasks), desc="fits", unit="fit"))
-    systems = (*config.networks, JOINED)
-    return sorted(
-        [*runs, *_joined(runs)], key=lambda run: (systems.index(run.system), run.seed, run.fold)
-    )
-
-
-def evaluate(examples: Examples, runs: Sequence[Run]) -> list[Evaluation]:
-    """Score the runs of each system, clip by clip."""
+def evaluate(data: Data, runs: Sequence[Run]) -> list[Evaluation]:
+    """Score the runs of each system."""
     systems = dict.fromkeys(run.system for run in runs)
-    return [_evaluate(examples, [r for r in runs if r.system == system]) for system in systems]
+    return [_evaluate(data, [run for run in runs if run.system == name]) for name in systems]
 
 
-def _run(examples: Examples, network: str, fold: int, seed: int, epochs: int) -> Run:
-    quiet_one_thread()
-    from affectd.train.fit import FitConfig, fit
-
-    parts = split(examples, fold, seed)
-    config = FitConfig(network, seed, epochs=epochs)
-    fitted = fit(examples, parts.train, parts.validation, config)
-    return Run(
-        system=network,
-        fold=fold,
-        seed=seed,
-        test=parts.test,
-        test_p=fitted.predict(examples.features[parts.test]).astype(np.float64),
-        validation=parts.validation,
-        validation_p=fitted.predict(examples.features[parts.validation]).astype(np.float64),
-        curves=fitted.curves,
-        best_epoch=fitted.best_epoch,
+def _evaluate(data: Data, runs: list[Run]) -> Evaluation:
+    examples = data.examples
+    heard = {key: tell(examples, runs, key) for key, _, _ in heard_keys()}
+    served = heard[SERVED]
+    calibrations = by_fold(examples, runs)
+    calibrated = _calibrated(examples, runs, calibrations)
+    figures: dict[str, Any] = {
+        "uar": {key: _over_seeds(examples, told, "uar") for key, told in heard.items()},
+        "accuracy": _over_seeds(examples, served, "accuracy"),
+        "macro_f1": _over_seeds(examples, served, "macro_f1"),
+        "per_fold_uar": {
+            str(fold + 1): _scores(served, served.fold == fold).uar
+            for fold in np.unique(served.fold)
+        },
+        **_groups(examples, served),
+        "confusion": confusion(served.truth, served.predicted).tolist(),
+        "calibration": asdict(calibrate(*_validation(examples, runs))),
+        "ece": calibration_error(calibrated.truth, calibrated.p),
+        "ece_before": _error_before(examples, runs),
+        "coverage": _coverage(examples, calibrated),
+        "unknown": {
+            "share": float((~calibrated.known).mean()),
+            "accuracy_of_the_rest": float(
+                (calibrated.p.argmax(axis=1) == calibrated.truth)[calibrated.known].mean()
+            ),
+        },
+        "validation_uar": float(np.mean([validation_uar(examples, run) for run in runs])),
+    }
+    if data.trials is not None:
+        figures["trials"] = _trials(data.trials, runs)
+    return Evaluation(
+        runs[0].system, figures, served, calibrated, [run.curves for run in runs if run.curves]
     )
 
 
-def quiet_one_thread() -> None:
-    """Keep TensorFlow to one thread, as many processes run, and from talking."""
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    import tensorflow as tf
+def tell(
+    examples: Examples,
+    runs: Sequence[Run],
+    key: str,
+    answers: Callable[[Run], Answers] = lambda run: run.test,
+    condition: int = 0,
+) -> Told:
+    """What every clip of the testers was taken for: the mean log-probability of its utterances."""
+    parts = []
+    for run in runs:
+        speakers = set(speakers_tested(examples, run.fold))
+        asked = [i for i, clip in enumerate(examples.clips) if clip.speaker in speakers]
+        given = answers(run)
+        here = examples.condition[given.rows] == condition
+        logs = np.zeros((len(examples.clips), len(EMOTIONS)))
+        clips = examples.clip[given.rows[here]]
+        np.add.at(logs, clips, np.log(np.maximum(given.by_heard[key][here], 1e-12)))
+        spoken = np.isin(asked, clips)
+        parts.append(
+            Told(
+                clip=np.array(asked),
+                truth=np.array([examples.clips[i].emotion for i in asked]),
+                predicted=np.where(spoken, logs[asked].argmax(axis=1), MISSED),
+                seed=np.full(len(asked), run.seed),
+                fold=np.full(len(asked), run.fold),
+            )
+        )
+    return Told(
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in Told.__slots__}
+    )
 
-    try:
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-    except RuntimeError:
-        return  # this process has fitted before: it is set already
+
+def by_fold(examples: Examples, runs: Sequence[Run]) -> dict[int, Calibration]:
+    """For each fold the calibration from its own validation speakers, over all seeds.
+
+    A fold's test speakers validate in other folds, never in its own.
+    """
+    folds = sorted({run.fold for run in runs})
+    return {
+        fold: calibrate(*_validation(examples, [run for run in runs if run.fold == fold]))
+        for fold in folds
+    }
 
 
-def _joined(runs: Sequence[Run]) -> Iterator[Run]:
-    found = {(run.system, run.fold, run.seed): run for run in runs}
-    for (system, fold, seed), cnn in found.items():
-        lstm = found.get(("lstm", fold, seed))
-        if system == "cnn" and lstm is not None:
-            yield Run(
-                system=JOINED,
-                fold=fold,
-                seed=seed,
-                test=cnn.test,
-                test_p=combine([cnn.test_p, lstm.test_p]),
-                validation=cnn.validation,
-                validation_p=combine([cnn.validation_p, lstm.validation_p]),
-                curves={},
-                best_epoch=0,
+def _validation(
+    examples: Examples, runs: Sequence[Run]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Labels and probabilities of validation utterances, as served after a while."""
+    return (
+        np.concatenate([examples.emotion[run.validation.rows] for run in runs]),
+        np.concatenate([run.validation.by_heard[SERVED] for run in runs]),
+    )
+
+
+def validation_uar(examples: Examples, run: Run) -> float:
+    """UAR of the validation utterances of one run: what recipes are chosen by."""
+    predicted = run.validation.by_heard[SERVED].argmax(axis=1)
+    return score(examples.emotion[run.validation.rows], predicted).uar
+
+
+def _error_before(examples: Examples, runs: Sequence[Run]) -> float:
+    truth = np.concatenate([examples.emotion[run.test.rows] for run in runs])
+    return calibration_error(truth, np.concatenate([run.test.by_heard[SERVED] for run in runs]))
+
+
+def _calibrated(
+    examples: Examples, runs: Sequence[Run], calibrations: dict[int, Calibration]
+) -> Calibrated:
+    ps, sets, known = [], [], []
+    for run in runs:
+        calibration = calibrations[run.fold]
+        p = soften(run.test.by_heard[SERVED], calibration.temperature)
+        ps.append(p)
+        sets.append(prediction_sets(p, calibration))
+        known.append(p.max(axis=1) >= calibration.threshold)
+    rows = np.concatenate([run.test.rows for run in runs])
+    return Calibrated(
+        rows,
+        examples.emotion[rows],
+        np.concatenate(ps),
+        np.concatenate(sets),
+        np.concatenate(known),
+    )
+
+
+def _coverage(examples: Examples, of: Calibrated) -> dict[str, Any]:
+    covered = of.sets[np.arange(len(of.truth)), of.truth]
+    speaker = examples.speaker[of.row]
+    per_actor = {str(s): float(covered[speaker == s].mean()) for s in np.unique(speaker)}
+    return {
+        "mean": float(np.mean(list(per_actor.values()))),
+        "min_actor": min(per_actor.values()),
+        "max_actor": max(per_actor.values()),
+        "set_size": float(of.sets.sum(axis=1).mean()),
+        "per_actor": per_actor,
+    }
+
+
+def _over_seeds(examples: Examples, told: Told, name: str) -> dict[str, Any]:
+    """Mean over the folds, of which mean and deviation over the seeds, and a bootstrap."""
+    per_seed = [
+        float(
+            np.mean(
+                [
+                    getattr(_scores(told, (told.seed == seed) & (told.fold == fold)), name)
+                    for fold in np.unique(told.fold[told.seed == seed])
+                ]
+            )
+        )
+        for seed in np.unique(told.seed)
+    ]
+    figures: dict[str, Any] = {
+        "mean": float(np.mean(per_seed)),
+        "std": float(np.std(per_seed)),
+        "per_seed": per_seed,
+    }
+    if name == "uar":
+        speaker = np.array([examples.clips[i].speaker for i in told.clip])
+        figures["interval"] = list(bootstrap_uar(told.truth, told.predicted, speaker))
+    return figures
+
+
+def _scores(told: Told, which: NDArray[np.bool_]) -> Scores:
+    return score(told.truth[which], told.predicted[which])
+
+
+def _groups(examples: Examples, told: Told) -> dict[str, dict[str, float]]:
+    """Recall of each emotion; UAR of each actor, gender and intensity; over all seeds."""
+    clips = [examples.clips[i] for i in told.clip]
+    right = told.predicted == told.truth
+    groups: dict[str, dict[str, float]] = {
+        "per_class": {
+            emotion: float(right[told.truth == number].mean())
+            for number, emotion in enumerate(EMOTIONS)
+            if (told.truth == number).any()
+        }
+    }
+    for group, name in (("actor", "speaker"), ("gender", "gender"), ("intensity", "intensity")):
+        values = np.array([getattr(clip, name) for clip in clips])
+        groups[f"per_{group}"] = {
+            str(value): _scores(told, values == value).uar for value in np.unique(values) if value
+        }
+    return groups
+
+
+def _trials(trials: Examples, runs: Sequence[Run]) -> dict[str, dict[str, float]]:
+    table = {}
+    for number, name in enumerate(Trials.NAMES):
+        told = tell(trials, runs, SERVED, lambda run: run.others["trials"], number)
+        scores = _over_seeds(trials, told, "uar")
+        table[name] = {
+            "uar": scores["mean"],
+            "std": scores["std"],
+            "not_heard": float((told.predicted == MISSED).mean()),
+        }
+    return table
+
+
+def readings(data: Data, runs: Sequence[Run], gates: Sequence[GateRun]) -> dict[str, Any]:
+    """What a daemon with CNN, LSTM and gate would publish of noise, plain and acted speech.
+
+    All thresholds come from validation: the gate lets SPEECH_KEPT of the validation speech of
+    its fold through; sounds are those that neither gate nor networks of the fold have heard.
+    """
+    examples = data.examples
+    joined = [run for run in runs if run.system == JOINED]
+    calibrations = by_fold(examples, joined)
+    passed = {fold: gate_threshold(gates, fold) for fold in calibrations}
+    of_gate = {(gate.fold, gate.seed): gate for gate in gates}
+    noise, plain = _Count(), _Count()
+    trials: dict[str, list[float]] = {}
+    speech = []
+    for run in joined:
+        gate, calibration = of_gate[run.fold, run.seed], calibrations[run.fold]
+        open_at = passed[run.fold]
+        speech.append((gate.speech_test >= open_at).mean())
+        for name, sounds, key, count in (
+            ("noise", data.noise, "heard_0", noise),
+            ("plain", data.plain, SERVED, plain),
+        ):
+            if sounds is not None:
+                p = soften(run.others[name].by_heard[key], calibration.temperature)
+                known = (gate.p[name] >= open_at) & (p.max(axis=1) >= calibration.threshold)
+                clips = np.flatnonzero(dealt(sounds) == run.fold)
+                passes = gate.p[name] >= open_at
+                count.add(sounds, clips, gate.rows[name], passes, known, p.argmax(axis=1))
+        if data.trials is not None:
+            condition = data.trials.condition[gate.rows["trials"]]
+            for number, name in enumerate(Trials.NAMES):
+                here = gate.p["trials"][condition == number] >= open_at
+                trials.setdefault(name, []).append(float(here.mean()))
+    return {
+        "gate": {
+            "threshold": gate_threshold(gates),
+            "speech_kept": float(np.mean(speech)),
+            "kept_in_trials": {name: float(np.mean(kept)) for name, kept in trials.items()},
+        },
+        "noise": noise.figures(),
+        "plain": plain.figures(),
+    }
+
+
+def gate_threshold(gates: Sequence[GateRun], fold: int | None = None) -> float:
+    """The probability of speech that SPEECH_KEPT of validation speech reaches; None: all folds."""
+    kept = [gate.speech_validation for gate in gates if fold in (None, gate.fold)]
+    return float(np.quantile(np.concatenate(kept), 1 - SPEECH_KEPT))
+
+
+class _Count:
+    """Readings of sounds, by corpus, over all runs."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, list[dict[str, float]]] = {}
+        self._emotions: dict[str, NDArray[np.int64]] = {}
+
+    def add(
+        self,
+        sounds: Examples,
+        clips: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        passed: NDArray[np.bool_],
+        known: NDArray[np.bool_],
+        emotion: NDArray[np.int64],
+    ) -> None:
+        corpora = sounds.corpus[rows]
+        """Count the rows of the clips that one run has not heard."""
+        of_clip = np.array([clip.corpus for clip in sounds.clips])
+        for name in np.unique(corpora):
+            here = corpora == name
+            heard = clips[of_clip[clips] == name]
+            self._parts.setdefault(str(name), []).append(
+                {
+                    "hours": float(sounds.seconds[heard].sum() / HOUR_S),
+                    "utterances": float(here.sum()),
+                    "passed": float((here & passed).sum()),
+                    "readings": float((here & known).sum()),
+                    "emotional": float((here & known & ~np.isin(emotion, QUIET)).sum()),
+                }
+            )
+            counts = np.bincount(emotion[here & known], minlength=len(EMOTIONS))
+            self._emotions[str(name)] = counts + self._emotions.get(
+                str(name), np.zeros_like(counts)
             )
 
-
-def _evaluate(examples: Examples, runs: list[Run]) -> Evaluation:
-    clips = [_by_clip(examples, run) for run in runs]
-    scores = [score(truth, predicted) for truth, predicted in clips]
-    seeds = list(dict.fromkeys(run.seed for run in runs))
-    folds = list(dict.fromkeys(run.fold for run in runs))
-    rows = np.concatenate([run.validation for run in runs])
-    return Evaluation(
-        system=runs[0].system,
-        per_seed=tuple(
-            _mean([s for s, run in zip(scores, runs, strict=True) if run.seed == seed])
-            for seed in seeds
-        ),
-        per_fold_uar=tuple(
-            float(np.mean([s.uar for s, r in zip(scores, runs, strict=True) if r.fold == fold]))
-            for fold in folds
-        ),
-        truth=np.concatenate([truth for truth, _ in clips]),
-        predicted=np.concatenate([predicted for _, predicted in clips]),
-        calibration=calibrate(
-            examples.emotion[rows], np.concatenate([run.validation_p for run in runs])
-        ),
-    )
-
-
-def _by_clip(examples: Examples, run: Run) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Labels and predictions of every clip of the test actors, from the mean of its utterances."""
-    clips = examples.corpus.clips
-    asked = [i for i, clip in enumerate(clips) if clip.actor in FOLDS[run.fold]]
-    logs = np.log(np.maximum(run.test_p, 1e-12))
-    predicted = []
-    for clip in asked:
-        own = logs[examples.clip[run.test] == clip]
-        predicted.append(int(own.mean(axis=0).argmax()) if len(own) else MISSED)
-    return np.array([clips[i].emotion for i in asked]), np.array(predicted)
-
-
-def _mean(scores: Sequence[Scores]) -> Scores:
-    return Scores(
-        uar=float(np.mean([s.uar for s in scores])),
-        accuracy=float(np.mean([s.accuracy for s in scores])),
-        macro_f1=float(np.mean([s.macro_f1 for s in scores])),
-    )
+    def figures(self) -> dict[str, dict[str, Any]]:
+        """Sums over the runs, and rates."""
+        table: dict[str, dict[str, Any]] = {}
+        for name, parts in self._parts.items():
+            total = {key: float(sum(part[key] for part in parts)) for key in parts[0]}
+            table[name] = total | {
+                "readings_per_hour": total["readings"] / total["hours"],
+                "emotional_share": total["emotional"] / max(1.0, total["readings"]),
+                "emotions": dict(zip(EMOTIONS, self._emotions[name].tolist(), strict=True)),
+            }
+        return table

@@ -1,53 +1,70 @@
-"""The networks that are shipped: fitted on every actor, with what export needs beside them."""
+"""The networks that are shipped: fitted on every speaker, with what export needs beside them."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
 import joblib
 import numpy as np
-from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from affectd.train.examples import Examples, Statistics, statistics
-from affectd.train.fit import FitConfig, fit
+from affectd.daemon.emotion.bundle import normalise
+from affectd.train import gate
+from affectd.train.corpora.corpus import Corpus, CorpusError
+from affectd.train.examples import join
+from affectd.train.fit import fit
 from affectd.train.provenance import commit
+from affectd.train.recipe import Recipe
+from affectd.train.runs import Data
 
 NETWORKS: Final = ("cnn", "lstm")
 PARITY_ROWS: Final = 200  # real utterances on which export compares the networks
 
 
-def fit_final(examples: Examples, seed: int, epochs: int, folder: Path) -> None:
-    """Fit CNN and LSTM on all rows and write them, final.json and real features into a folder."""
+def fit_final(
+    data: Data, corpora: Sequence[Corpus], recipe: Recipe, seed: int, folder: Path
+) -> None:
+    """Fit CNN, LSTM and gate on all rows; write them, final.json and real features to a folder."""
+    if data.noise is None:
+        raise CorpusError("the speech gate learns from noise; name folders of it with --noise")
     folder.mkdir(parents=True, exist_ok=True)
+    examples = data.examples
     rows = np.arange(len(examples.clip))
-    with tqdm(total=len(NETWORKS) * epochs, desc="final fits", unit="epoch") as bar:
+    with tqdm(total=len(NETWORKS) * recipe.epochs + 1, desc="final fits", unit="epoch") as bar:
         for network in NETWORKS:
-            config = FitConfig(network, seed, epochs=epochs)
-            fitted = fit(examples, rows, None, config, on_epoch=bar.update)
+            fitted = fit(examples, rows, None, network, recipe, seed, on_epoch=bar.update)
             fitted.model.save(folder / f"{network}.keras")
-    measured = statistics(examples, rows)
-    joblib.dump(_some(examples, measured, seed), folder / "features.joblib", compress=3)
+        speech = examples if data.plain is None else join([examples, data.plain])
+        every = np.arange(len(speech.clip))
+        noise_rows = np.arange(len(data.noise.clip))
+        gate.fit(speech, every, data.noise, noise_rows, fitted.prior, seed).save(
+            folder / "speech.keras"
+        )
+        bar.update()
+    prior = fitted.prior
+    some = np.random.default_rng(seed).permutation(np.flatnonzero(examples.condition == 0))
+    some = some[:PARITY_ROWS]
+    features = normalise(examples.features[some], prior.mean, prior.std, examples.frames[some])
+    joblib.dump(features, folder / "features.joblib", compress=3)
     made = {
         "commit": commit(),
         "seed": seed,
-        "epochs": epochs,
+        "recipe": asdict(recipe),
         "features": asdict(examples.spec),
-        "mean": measured.mean.tolist(),
-        "std": measured.std.tolist(),
+        "data": data.digest(),
+        "mean": prior.mean.tolist(),
+        "std": prior.std.tolist(),
         "corpora": [
             {
-                "name": examples.corpus.name,
-                "licence": examples.corpus.licence,
-                "clips": len(examples.corpus.clips),
-                "voices": len({clip.actor for clip in examples.corpus.clips}),
+                "name": corpus.name,
+                "licence": corpus.licence,
+                "citation": corpus.citation,
+                "clips": len(corpus.clips),
+                "voices": len({clip.speaker for clip in corpus.clips}),
             }
+            for corpus in corpora
         ],
     }
     (folder / "final.json").write_text(json.dumps(made, indent=2) + "\n")
-
-
-def _some(examples: Examples, measured: Statistics, seed: int) -> NDArray[np.float32]:
-    rows = np.random.default_rng(seed).permutation(len(examples.clip))[:PARITY_ROWS]
-    return measured.normalise(examples.features[rows])

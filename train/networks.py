@@ -1,65 +1,147 @@
-"""The networks' design: MLP, CNN and LSTM over one utterance of normalised MFCCs."""
+"""The networks' design: MLP, CNN and LSTM over one utterance of normalised MFCCs.
+
+Frames of zeros are padding: they are left out of every pooling over time.
+"""
 
 from collections.abc import Callable
 from typing import Any, Final
 
 import keras
-from keras import layers
+import numpy as np
+from keras import layers, ops
 
 from affectd.daemon.emotion.labels import EMOTIONS
 from affectd.daemon.speech.mfcc import FeatureSpec
+from affectd.train.recipe import Recipe
+
+BANDS: Final = 40
 
 
-def mlp(spec: FeatureSpec) -> Any:
+@keras.saving.register_keras_serializable("affectd")
+class Spoken(layers.Layer):  # type: ignore[misc]
+    """Which frames are speech: (n, t, c) -> (n, t, 1), 1 where a frame is not all zeros."""
+
+    def call(self, x: Any) -> Any:
+        """Compare the largest magnitude of each frame with zero."""
+        return ops.cast(ops.max(ops.abs(x), axis=-1, keepdims=True) > 0, x.dtype)
+
+
+@keras.saving.register_keras_serializable("affectd")
+class AttentivePooling(layers.Layer):  # type: ignore[misc]
+    """Weighted mean and deviation over time: (n, t, c), (n, t, 1) -> (n, 2 c).
+
+    Each channel has weights of its own. Source: Okabe, Koshinaka & Shinoda (2018), Attentive
+    Statistics Pooling for Deep Speaker Embedding.
+    """
+
+    def __init__(self, hidden: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.hidden = hidden
+
+    def build(self, shapes: Any) -> None:
+        """Make the weights of the attention."""
+        channels = shapes[0][-1]
+        self.key = layers.Dense(self.hidden, activation="tanh")
+        self.query = layers.Dense(channels)
+        self.key.build(shapes[0])
+        self.query.build((*shapes[0][:-1], self.hidden))
+
+    def call(self, inputs: Any) -> Any:
+        """Pool the frames that are speech."""
+        x, spoken = inputs
+        scores = self.query(self.key(x)) - 30 * (1 - spoken)
+        weights = ops.softmax(scores, axis=1)
+        mean = ops.sum(weights * x, axis=1)
+        variance = ops.sum(weights * ops.square(x), axis=1) - ops.square(mean)
+        return ops.concatenate([mean, ops.sqrt(ops.maximum(variance, 1e-4))], axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        """What the constructor takes."""
+        return {**super().get_config(), "hidden": self.hidden}
+
+
+def mlp(spec: FeatureSpec, recipe: Recipe) -> Any:
     """Two dense layers over the mean of each coefficient: the baseline that hears no order."""
     return keras.Sequential(
         [
             keras.Input((spec.n_frames, spec.n_mfcc)),
             layers.GlobalAveragePooling1D(),
             layers.Dense(256, activation="relu"),
-            layers.Dropout(0.3),
+            layers.Dropout(recipe.dropout),
             layers.Dense(128, activation="relu"),
-            layers.Dropout(0.3),
+            layers.Dropout(recipe.dropout),
             layers.Dense(len(EMOTIONS), activation="softmax"),
         ],
         name="mlp",
     )
 
 
-def cnn(spec: FeatureSpec) -> Any:
-    """Four convolutions over time, pooled to the mean and the peak of what they found."""
+def cnn(spec: FeatureSpec, recipe: Recipe) -> Any:
+    """Convolutions over time and pitch, then residual dilated ones over time, and attention."""
     sound = keras.Input((spec.n_frames, spec.n_mfcc))
-    x = sound
-    for filters in (64, 96, 128):
-        x = _convolution(x, filters)
-        x = layers.MaxPooling1D(2)(x)
-        x = layers.SpatialDropout1D(0.1)(x)
-    x = _convolution(x, 128)
-    return keras.Model(sound, _emotions(x), name="cnn")
+    x, spoken = _heard(sound, spec, recipe)
+    for dilation in (1, 2, 4):
+        y = layers.Conv1D(recipe.width, 3, padding="same", dilation_rate=dilation, use_bias=False)(
+            x
+        )
+        x = layers.Add()([x, _activated(y)])
+    return keras.Model(sound, _emotions(x, spoken, recipe), name="cnn")
 
 
-def lstm(spec: FeatureSpec) -> Any:
-    """Two convolutions that thin time to steps of 80 ms, then an LSTM, pooled to mean and peak."""
+def lstm(spec: FeatureSpec, recipe: Recipe) -> Any:
+    """Convolutions over time and pitch, then an LSTM both ways in steps of 80 ms, and attention."""
     sound = keras.Input((spec.n_frames, spec.n_mfcc))
-    x = sound
-    for filters, thinner in ((64, 2), (96, 4)):
-        x = _convolution(x, filters)
-        x = layers.MaxPooling1D(thinner)(x)
-        x = layers.SpatialDropout1D(0.1)(x)
-    x = layers.LSTM(128, return_sequences=True)(x)
-    return keras.Model(sound, _emotions(x), name="lstm")
+    x, spoken = _heard(sound, spec, recipe)
+    x = layers.MaxPooling1D(2)(x)
+    spoken = layers.MaxPooling1D(2)(spoken)
+    x = layers.Bidirectional(layers.LSTM(recipe.units, return_sequences=True))(x)
+    return keras.Model(sound, _emotions(x, spoken, recipe), name="lstm")
 
 
-def _convolution(x: Any, filters: int) -> Any:
-    x = layers.Conv1D(filters, 5, padding="same", use_bias=False)(x)
+def _heard(sound: Any, spec: FeatureSpec, recipe: Recipe) -> tuple[Any, Any]:
+    """Undo the cosine transform, and convolve over time and bands: (n, t / 4, width), and speech.
+
+    In bands a higher voice or another vowel is the same pattern elsewhere, so that what was
+    learnt at one place serves at all; in coefficients it is not.
+    """
+    spoken = Spoken()(sound)
+    x = _bands(spec)(sound)
+    x = layers.Reshape((spec.n_frames, BANDS, 1))(x)
+    x = _activated(_convolution(recipe.filters, (5, 5), (2, 2))(x))
+    x = _activated(_convolution(2 * recipe.filters, (3, 3), (2, 2))(x))
+    x = layers.Reshape((x.shape[1], x.shape[2] * x.shape[3]))(x)
+    x = _activated(layers.Conv1D(recipe.width, 1, use_bias=False)(x))
+    return x, layers.MaxPooling1D(4, padding="same")(spoken)
+
+
+def _bands(spec: FeatureSpec) -> Any:
+    """A dense layer that begins as the inverse of the cosine transform, at 40 bands."""
+    places, orders = np.arange(BANDS), np.arange(spec.n_mfcc)
+    cosine = np.cos(np.pi * np.outer(orders, 2 * places + 1) / (2 * BANDS))
+    # Coefficients come with unit variance; in speech their deviation falls about like this.
+    falling = np.sqrt(2 / BANDS) * 1.5 / (1 + orders[:, None])
+    return layers.Dense(
+        BANDS, use_bias=False, kernel_initializer=keras.initializers.Constant(cosine * falling)
+    )
+
+
+def _convolution(filters: int, kernel: tuple[int, int], strides: tuple[int, int]) -> Any:
+    return layers.Conv2D(filters, kernel, strides=strides, padding="same", use_bias=False)
+
+
+def _activated(x: Any) -> Any:
+    return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
+
+
+def _emotions(x: Any, spoken: Any, recipe: Recipe) -> Any:
+    x = AttentivePooling(64)([x, spoken])
     x = layers.BatchNormalization()(x)
-    return layers.ReLU()(x)
-
-
-def _emotions(x: Any) -> Any:
-    x = layers.Concatenate()([layers.GlobalAveragePooling1D()(x), layers.GlobalMaxPooling1D()(x)])
-    x = layers.Dropout(0.5)(x)
+    x = layers.Dropout(recipe.dropout)(x)
     return layers.Dense(len(EMOTIONS), activation="softmax")(x)
 
 
-NETWORKS: Final[dict[str, Callable[[FeatureSpec], Any]]] = {"mlp": mlp, "cnn": cnn, "lstm": lstm}
+NETWORKS: Final[dict[str, Callable[[FeatureSpec, Recipe], Any]]] = {
+    "mlp": mlp,
+    "cnn": cnn,
+    "lstm": lstm,
+}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Final
 
 import matplotlib
 
@@ -9,40 +10,42 @@ matplotlib.use("Agg")
 
 import numpy as np
 from matplotlib import pyplot as plt
-from numpy.typing import NDArray
-from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
+from sklearn.metrics import ConfusionMatrixDisplay
 
 from affectd.daemon.emotion.labels import EMOTIONS
-from affectd.train.evaluate import Run
+from affectd.train.adaptation import HEARD
+from affectd.train.evaluate import Evaluation
 from affectd.train.examples import Examples, statistics
+from affectd.train.fit import WATCHED_EVERY
+from affectd.train.scores import reliability, risk_coverage
+
+HUMAN_UAR: Final = 0.67  # people who listen to RAVDESS
 
 
 def class_distribution(examples: Examples, path: Path) -> None:
-    """Draw how many clips of each emotion there are, women's and men's voices apart."""
-    clips = examples.corpus.clips
-    women, men = (
-        np.bincount([c.emotion for c in clips if c.actor % 2 == odd], minlength=len(EMOTIONS))
-        for odd in (0, 1)
-    )
+    """Draw how many clips of each emotion every corpus has."""
     figure, axes = plt.subplots(figsize=(7, 4))
-    axes.bar(EMOTIONS, women, label="women")
-    axes.bar(EMOTIONS, men, bottom=women, label="men")
-    axes.set(title=f"{examples.corpus.name}: {len(clips)} clips", ylabel="clips")
+    below = np.zeros(len(EMOTIONS))
+    for corpus in dict.fromkeys(clip.corpus for clip in examples.clips):
+        clips = [clip.emotion for clip in examples.clips if clip.corpus == corpus]
+        counts = np.bincount(clips, minlength=len(EMOTIONS))
+        axes.bar(EMOTIONS, counts, bottom=below, label=corpus)
+        below += counts
+    axes.set(title=f"{len(examples.clips)} clips", ylabel="clips")
     axes.tick_params(axis="x", rotation=30)
     axes.legend()
     _save(figure, path)
 
 
 def one_mfcc(examples: Examples, path: Path) -> None:
-    """Draw the coefficients of the first angry utterance, normalised as the networks see them."""
-    row = int(np.argmax(examples.emotion == EMOTIONS.index("angry")))
-    clip = examples.corpus.clips[examples.clip[row]]
-    spec = examples.spec
+    """Draw the coefficients of the first angry utterance, scaled to unit variance."""
+    row = int(np.argmax((examples.emotion == EMOTIONS.index("angry")) & (examples.condition == 0)))
+    clip, spec = examples.clips[examples.clip[row]], examples.spec
     figure, axes = plt.subplots(figsize=(8, 4))
     seconds = spec.n_frames * spec.hop / spec.rate_hz
-    measured = statistics(examples, np.arange(len(examples.clip)))
+    own = statistics(examples, np.array([row]))
     image = axes.imshow(
-        measured.normalise(examples.features[row]).T,
+        ((examples.features[row] - own.mean) / own.std).T,
         aspect="auto",
         origin="lower",
         extent=(0, seconds, -0.5, spec.n_mfcc - 0.5),
@@ -50,9 +53,9 @@ def one_mfcc(examples: Examples, path: Path) -> None:
         vmin=-4,
         vmax=4,
     )
-    axes.axvline(examples.speech_frames[row] * spec.hop / spec.rate_hz, color="black", ls="--")
+    axes.axvline(examples.frames[row] * spec.hop / spec.rate_hz, color="black", ls="--")
     axes.set(
-        title=f"{clip.path.stem}: {EMOTIONS[clip.emotion]}, actor {clip.actor} (line: padding)",
+        title=f"{clip.path.stem}: {EMOTIONS[clip.emotion]}, {clip.speaker} (line: padding)",
         xlabel="time / s",
         ylabel="coefficient (0 is the level)",
     )
@@ -60,45 +63,109 @@ def one_mfcc(examples: Examples, path: Path) -> None:
     _save(figure, path)
 
 
-def learning_curves(runs: Sequence[Run], path: Path) -> None:
+def learning_curves(evaluation: Evaluation, path: Path) -> None:
     """Draw loss and validation UAR of one network over the epochs, a thin line a run."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
-    for run in runs:
-        epochs = np.arange(1, len(run.curves["loss"]) + 1)
-        left.plot(epochs, run.curves["loss"], color="tab:blue", alpha=0.25)
-        left.plot(epochs, run.curves["val_loss"], color="tab:orange", alpha=0.25)
-        right.plot(epochs, run.curves["val_uar"], color="tab:orange", alpha=0.25)
-        right.plot(run.best_epoch, max(run.curves["val_uar"]), "k.", alpha=0.5)
-    for name, axes, colour in (
-        ("loss", left, "tab:blue"),
-        ("val_loss", left, "tab:orange"),
-        ("val_uar", right, "tab:orange"),
-    ):
-        mean = np.mean([run.curves[name] for run in runs], axis=0)
-        axes.plot(np.arange(1, len(mean) + 1), mean, color=colour, lw=2, label=name)
-    left.set(title=f"{runs[0].system}: loss", xlabel="epoch")
-    right.set(
-        title=f"{runs[0].system}: UAR of validation actors (dots: epochs kept)", xlabel="epoch"
-    )
-    left.legend()
+    figure, panes = plt.subplots(1, 2, figsize=(10, 4))
+    for axes, name, step in zip(panes, ("loss", "val_uar"), (1, WATCHED_EVERY), strict=True):
+        curves = np.array([curves[name] for curves in evaluation.curves])
+        epochs = step * np.arange(1, curves.shape[1] + 1)
+        axes.plot(epochs, curves.T, color="tab:blue", alpha=0.2)
+        axes.plot(epochs, curves.mean(axis=0), color="tab:orange", lw=2, label="mean")
+        axes.set(xlabel="epoch")
+    panes[0].set(title=f"{evaluation.system}: loss of training")
+    panes[1].set(title=f"{evaluation.system}: UAR of validation actors, 20 heard")
+    panes[0].legend()
     _save(figure, path)
 
 
-def confusion(
-    title: str, truth: NDArray[np.int64], predicted: NDArray[np.int64], path: Path
-) -> None:
+def confusion(evaluation: Evaluation, path: Path) -> None:
     """Draw which emotion was taken for which, in shares of the true one."""
-    labels = range(len(EMOTIONS))
-    shares = confusion_matrix(truth, predicted, labels=labels, normalize="true")
+    counts = np.array(evaluation.figures["confusion"])
+    shares = counts[:, : len(EMOTIONS)] / counts.sum(axis=1, keepdims=True)
     figure, axes = plt.subplots(figsize=(7, 6))
     ConfusionMatrixDisplay(shares, display_labels=EMOTIONS).plot(
         ax=axes, cmap="Blues", values_format=".2f", xticks_rotation=45, im_kw={"vmin": 0, "vmax": 1}
     )
-    axes.set_title(title)
+    uar = evaluation.figures["uar"]["heard_20"]["mean"]
+    axes.set_title(f"{evaluation.system}: UAR {100 * uar:.1f} % on unseen actors, 20 heard")
+    _save(figure, path)
+
+
+def reliability_diagram(evaluation: Evaluation, path: Path) -> None:
+    """Draw how often the answer is right at each confidence, and how often each is given."""
+    of = evaluation.calibrated
+    confidence, accuracy, share = reliability(of.truth, of.p)
+    figure, axes = plt.subplots(figsize=(5, 5))
+    axes.plot([0, 1], [0, 1], color="grey", ls="--", label="as sure as right")
+    axes.plot(confidence, accuracy, "o-", label="unseen actors")
+    axes.bar(confidence, share, width=0.04, alpha=0.3, label="share of utterances")
+    axes.set(
+        title=f"{evaluation.system}: calibration error {evaluation.figures['ece']:.3f}",
+        xlabel="confidence",
+        ylabel="accuracy",
+        xlim=(0, 1),
+        ylim=(0, 1),
+    )
+    axes.legend()
+    _save(figure, path)
+
+
+def risk_coverage_curves(evaluations: Sequence[Evaluation], path: Path) -> None:
+    """Draw the share of errors among the surest readings."""
+    figure, axes = plt.subplots(figsize=(6, 4))
+    for evaluation in evaluations:
+        answered, risk = risk_coverage(evaluation.calibrated.truth, evaluation.calibrated.p)
+        axes.plot(answered[20:], risk[20:], label=evaluation.system)
+    axes.set(
+        title="errors among the readings that are surest",
+        xlabel="share of utterances answered",
+        ylabel="share of errors",
+        xlim=(0, 1),
+        ylim=(0, None),
+    )
+    axes.legend()
+    _save(figure, path)
+
+
+def adaptation(evaluations: Sequence[Evaluation], path: Path) -> None:
+    """Draw UAR over the number of utterances heard of a voice before."""
+    figure, axes = plt.subplots(figsize=(7, 4))
+    places = np.arange(len(HEARD))
+    for number, evaluation in enumerate(evaluations):
+        uar = evaluation.figures["uar"]
+        for suffix, style in (("", "o-"), ("_neutral", "o:")):
+            keys = [f"heard_{count}{suffix if count else ''}" for count in HEARD]
+            label = f"{evaluation.system}{', neutral and calm only' if suffix else ''}"
+            values = [100 * uar[key]["mean"] for key in keys]
+            axes.plot(places, values, style, color=f"C{number}", label=label)
+    axes.axhline(100 * HUMAN_UAR, color="grey", ls="--")
+    axes.annotate("people", (places[0], 100 * HUMAN_UAR + 0.5), color="grey")
+    axes.set_xticks(places, [str(count) for count in HEARD])
+    axes.set(xlabel="utterances of the voice heard before", ylabel="UAR / %")
+    axes.legend(fontsize="x-small")
+    _save(figure, path)
+
+
+def actors(evaluation: Evaluation, path: Path) -> None:
+    """Draw the UAR of each actor."""
+    per_actor = evaluation.figures["per_actor"]
+    figure, axes = plt.subplots(figsize=(9, 4))
+    axes.bar([name.rsplit("_", 1)[-1] for name in per_actor], list(per_actor.values()))
+    axes.set(title=f"{evaluation.system}: UAR of each actor, 20 heard", xlabel="actor", ylim=(0, 1))
+    _save(figure, path)
+
+
+def trials(evaluation: Evaluation, path: Path) -> None:
+    """Draw the UAR under trying conditions."""
+    table: dict[str, dict[str, Any]] = evaluation.figures["trials"]
+    figure, axes = plt.subplots(figsize=(8, 4))
+    axes.barh(list(table), [one["uar"] for one in table.values()])
+    axes.invert_yaxis()
+    axes.set(title=f"{evaluation.system}: UAR under trying conditions, 20 heard", xlim=(0, 1))
     _save(figure, path)
 
 
 def _save(figure: plt.Figure, path: Path) -> None:
     figure.tight_layout()
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=100)
     plt.close(figure)

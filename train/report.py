@@ -3,102 +3,257 @@
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import numpy as np
-
-from affectd.train import plots
-from affectd.train.evaluate import EvaluateConfig, Evaluation, Run
-from affectd.train.examples import Examples
+from affectd.daemon.errors import AffectdError
+from affectd.train.adaptation import HEARD
+from affectd.train.evaluate import Evaluation
 from affectd.train.provenance import commit
+from affectd.train.runs import JOINED, Data, RunConfig
+
+FILE: Final = "report.json"
+COMMITTED: Final = Path(__file__).parent / "results"
+ABLATION: Final = "ablation.json"
+
+
+class ReportError(AffectdError):
+    """A report is missing or damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How an evaluation was made."""
+
+    config: RunConfig
+    corpora: tuple[str, ...]  # reports of the corpora
+    utterances: str
+    duration_s: float
 
 
 def write(
     folder: Path,
-    examples: Examples,
-    config: EvaluateConfig,
-    runs: Sequence[Run],
+    data: Data,
+    made: Made,
     evaluations: Sequence[Evaluation],
-    duration_s: float,
-) -> None:
+    readings: dict[str, Any] | None,
+) -> dict[str, Any]:
     """Write figures and pictures of an evaluation into a folder that is made if missing."""
+    from affectd.train import plots
+
     folder.mkdir(parents=True, exist_ok=True)
-    figures = {evaluation.system: figures_of(evaluation) for evaluation in evaluations}
-    made: dict[str, Any] = {
-        "corpus": examples.corpus.report(),
-        "utterances": examples.report(),
-        "config": asdict(config),
-        "features": asdict(examples.spec),
-        "clips": len(examples.corpus.clips),
+    first = data.examples.clips[0].corpus
+    report: dict[str, Any] = {
         "commit": commit(),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "duration_s": round(duration_s),
-        "systems": figures,
+        "duration_s": round(made.duration_s),
+        "config": asdict(made.config),
+        "features": asdict(data.examples.spec),
+        "data": data.digest(),
+        "tested": first,
+        "corpora": list(made.corpora),
+        "utterances": made.utterances,
+        "systems": {evaluation.system: evaluation.figures for evaluation in evaluations},
+        "readings": readings,
     }
-    (folder / "report.json").write_text(json.dumps(made, indent=2) + "\n")
-    (folder / "report.md").write_text(_markdown(examples, config, evaluations, made["commit"]))
-    plots.class_distribution(examples, folder / "classes.png")
-    plots.one_mfcc(examples, folder / "mfcc.png")
+    ablation = folder / ABLATION
+    if ablation.exists():
+        report["ablation"] = json.loads(ablation.read_text())
+    (folder / FILE).write_text(json.dumps(report, indent=1) + "\n")
+    (folder / "report.md").write_text(markdown(report))
+    plots.class_distribution(data.examples, folder / "classes.png")
+    plots.one_mfcc(data.examples, folder / "mfcc.png")
+    plots.adaptation(evaluations, folder / "adaptation.png")
+    plots.risk_coverage_curves(evaluations, folder / "risk_coverage.png")
     for evaluation in evaluations:
         name = evaluation.system.replace("+", "_")
-        uar = figures[evaluation.system]["uar"]["mean"]
-        title = f"{evaluation.system}: UAR {100 * uar:.1f} % on unseen actors"
-        plots.confusion(
-            title, evaluation.truth, evaluation.predicted, folder / f"confusion_{name}.png"
-        )
-        fitted = [run for run in runs if run.system == evaluation.system and run.curves]
-        if fitted:
-            plots.learning_curves(fitted, folder / f"curves_{name}.png")
+        plots.confusion(evaluation, folder / f"confusion_{name}.png")
+        if evaluation.curves:
+            plots.learning_curves(evaluation, folder / f"curves_{name}.png")
+        if evaluation.system == JOINED:
+            plots.reliability_diagram(evaluation, folder / "reliability.png")
+            plots.actors(evaluation, folder / "actors.png")
+            if "trials" in evaluation.figures:
+                plots.trials(evaluation, folder / "trials.png")
+    return report
 
 
-def figures_of(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
-    """Mean and standard deviation over the seeds of each figure, and the calibration."""
-    figures: dict[str, dict[str, Any]] = {}
-    for name in ("uar", "accuracy", "macro_f1"):
-        values = [getattr(scores, name) for scores in evaluation.per_seed]
-        figures[name] = {
-            "mean": float(np.mean(values)),
-            "std": float(np.std(values)),
-            "per_seed": values,
-        }
-    figures["uar"]["per_fold"] = list(evaluation.per_fold_uar)
-    figures["calibration"] = asdict(evaluation.calibration)
-    return figures
+def load(folder: Path) -> dict[str, Any]:
+    """Read report.json of a folder; raise ReportError if it is missing or damaged."""
+    path = folder / FILE
+    try:
+        report: dict[str, Any] = json.loads(path.read_text())
+    except OSError as error:
+        raise ReportError(
+            f"{path} cannot be read ({error.strerror}); run `affectd train evaluate` first"
+        ) from error
+    except json.JSONDecodeError as error:
+        raise ReportError(
+            f"{path} is damaged ({error}); run `affectd train evaluate` again"
+        ) from error
+    return report
 
 
-def _markdown(
-    examples: Examples, config: EvaluateConfig, evaluations: Sequence[Evaluation], made_by: str
-) -> str:
-    lines = [
-        "# Speaker-independent evaluation",
-        "",
-        f"```\n{examples.corpus.report()}\n{examples.report()}\n```",
-        "",
-        f"{len(config.folds)} actor-disjoint folds, {len(config.seeds)} seeds, "
-        f"{config.epochs} epochs; mean over the folds, ± standard deviation over the seeds; "
-        f"commit {made_by}.",
-        "",
-        table(evaluations),
-        "",
-        "![classes](classes.png) ![an MFCC](mfcc.png)",
-        "",
-    ]
-    for evaluation in evaluations:
-        name = evaluation.system.replace("+", "_")
-        curves = "" if "+" in evaluation.system else f" ![learning curves](curves_{name}.png)"
-        lines += [f"## {evaluation.system}", "", f"![confusion](confusion_{name}.png){curves}", ""]
-    return "\n".join(lines)
+def summary(report: dict[str, Any]) -> dict[str, Any]:
+    """The figures that matter most, for programs."""
+    systems, readings = report["systems"], report["readings"]
+    keys = ("heard_0", "heard_20", "heard_20_neutral")
+    joined = systems.get(JOINED, {})
+    coverage = joined.get("coverage", {})
+    return {
+        "uar": {
+            name: {key: round(figures["uar"][key]["mean"], 4) for key in keys}
+            for name, figures in systems.items()
+        },
+        "seeds": len(report["config"]["seeds"]),
+        "ece": joined.get("ece"),
+        "coverage": {key: coverage.get(key) for key in ("mean", "min_actor", "set_size")},
+        "noise_readings_per_hour": (
+            readings["noise"]["household"]["readings_per_hour"]
+            if readings and "household" in readings["noise"]
+            else None
+        ),
+    }
 
 
-def table(evaluations: Sequence[Evaluation]) -> str:
+def table(report: dict[str, Any]) -> str:
     """A Markdown table, a line a system, in percent."""
-    lines = ["| system | UAR | accuracy | macro-F1 |", "| --- | --- | --- | --- |"]
-    for evaluation in evaluations:
-        cells = []
-        for name in ("uar", "accuracy", "macro_f1"):
-            values = [100 * getattr(scores, name) for scores in evaluation.per_seed]
-            cells.append(f"{np.mean(values):.1f} ± {np.std(values):.1f}")
-        lines.append(f"| {evaluation.system} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    rows = [
+        "| system | UAR, nothing heard | 20 heard | 20 neutral or calm | accuracy | macro-F1 |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, figures in report["systems"].items():
+        uar = figures["uar"]
+        cells = [_spread(uar[key]) for key in ("heard_0", "heard_20", "heard_20_neutral")]
+        cells += [_spread(figures["accuracy"]), _spread(figures["macro_f1"])]
+        rows.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(rows)
+
+
+def _spread(figure: dict[str, Any]) -> str:
+    return f"{100 * figure['mean']:.1f} ± {100 * figure['std']:.1f}"
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """The whole report for a person."""
+    config, systems = report["config"], report["systems"]
+    parts = [
+        "# Speaker-independent evaluation",
+        f"{len(config['folds'])} folds, {len(config['seeds'])} seeds, tested on "
+        f"{report['tested']}; mean over the folds, ± standard deviation over the seeds, percent; "
+        "accuracy and macro-F1 with 20 utterances of the voice heard before. "
+        f"Commit {report['commit']}, {report['finished']}, {report['duration_s']} s.",
+        table(report),
+        "![adaptation](adaptation.png) ![risk and coverage](risk_coverage.png)",
+        "## Voice adaptation",
+        _adaptation(systems),
+    ]
+    if JOINED in systems:
+        parts += _joined(systems[JOINED])
+    if report["readings"]:
+        parts += ["## Readings of what is not acted emotion", _readings(report["readings"])]
+    if "ablation" in report:
+        parts += ["## What each ingredient brings", ablation_table(report["ablation"])]
+    parts += ["## Confusion and learning"]
+    for name, figures in systems.items():
+        file = name.replace("+", "_")
+        low, high = figures["uar"]["heard_20"]["interval"]
+        curves = "" if name in (JOINED, "svm") else f" ![learning curves](curves_{file}.png)"
+        parts += [
+            f"{name}: 95 % of bootstraps over the actors have a UAR of {low:.3f} to {high:.3f}.",
+            f"![confusion](confusion_{file}.png){curves}",
+        ]
+    recipe = "\n".join(f"{name}: {value}" for name, value in config["recipe"].items())
+    corpora = "\n".join(report["corpora"])
+    parts += [
+        "## Data and recipe",
+        f"```\n{corpora}\n{report['utterances']}\n```",
+        "![classes](classes.png) ![an MFCC](mfcc.png)",
+        f"```\n{recipe}\n```",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _adaptation(systems: dict[str, Any]) -> str:
+    keys = ["heard_0"]
+    keys += [f"heard_{n}{suffix}" for suffix in ("", "_neutral") for n in HEARD[1:]]
+    names = [key.removeprefix("heard_").replace("_", " ") for key in keys]
+    rows = [f"| heard before | {' | '.join(names)} |", "| --- |" + " --- |" * len(keys)]
+    for name, figures in systems.items():
+        cells = [f"{100 * figures['uar'][key]['mean']:.1f}" for key in keys]
+        rows.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _joined(figures: dict[str, Any]) -> list[str]:
+    coverage, unknown = figures["coverage"], figures["unknown"]
+    parts = [
+        "## CNN and LSTM together, by group",
+        "\n".join(
+            f"- {group.removeprefix('per_')}: "
+            + ", ".join(f"{name} {100 * value:.0f}" for name, value in figures[group].items())
+            for group in ("per_class", "per_gender", "per_intensity", "per_actor")
+        ),
+        "![actors](actors.png)",
+        "## Calibration",
+        f"Expected calibration error {figures['ece']:.3f} (before: {figures['ece_before']:.3f}). "
+        f"The 90 % sets cover {100 * coverage['mean']:.1f} % (worst actor "
+        f"{100 * coverage['min_actor']:.0f} %) with {coverage['set_size']:.2f} emotions each. "
+        f"{100 * unknown['share']:.1f} % of the utterances become unknown; of the rest "
+        f"{100 * unknown['accuracy_of_the_rest']:.1f} % are right.",
+        "![reliability](reliability.png)",
+    ]
+    if "trials" in figures:
+        rows = ["| condition | UAR | clips without an utterance |", "| --- | --- | --- |"]
+        rows += [
+            f"| {name} | {_spread({'mean': one['uar'], 'std': one['std']})} | "
+            f"{100 * one['not_heard']:.1f} |"
+            for name, one in figures["trials"].items()
+        ]
+        parts += ["## Trying conditions", "\n".join(rows), "![trying conditions](trials.png)"]
+    return parts
+
+
+def _readings(readings: dict[str, Any]) -> str:
+    rows = [
+        "| sounds | hours | utterances | passed the gate | readings other than unknown "
+        "| an hour | other than neutral or calm |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for group in ("noise", "plain"):
+        for name, one in readings[group].items():
+            rows.append(
+                f"| {name} | {one['hours']:.2f} | {one['utterances']:.0f} | {one['passed']:.0f} "
+                f"| {one['readings']:.0f} | {one['readings_per_hour']:.1f} "
+                f"| {100 * one['emotional_share']:.0f} % |"
+            )
+    kept = readings["gate"]["kept_in_trials"]
+    return (
+        "\n".join(rows)
+        + f"\n\nThe gate lets {100 * readings['gate']['speech_kept']:.1f} % of the test actors' "
+        "utterances through; under trying conditions: "
+        + ", ".join(f"{name} {100 * share:.1f}" for name, share in kept.items())
+        + ".\n"
+    )
+
+
+def ablation_table(ablation: dict[str, Any]) -> str:
+    """A Markdown table of what changes when one ingredient is changed."""
+    networks = list(next(iter(ablation["changes"].values())))
+    rows = [
+        f"Validation UAR, {ablation['runs']} runs of each (folds {ablation['folds']}, seeds "
+        f"{ablation['seeds']}), percent; in brackets the difference to the recipe, ± its standard "
+        "error over the runs. No test actor was looked at.",
+        "",
+        f"| change | {' | '.join(networks)} |",
+        "| --- |" + " --- |" * len(networks),
+    ]
+    for name, figures in ablation["changes"].items():
+        cells = [
+            f"{100 * one['uar']:.1f}"
+            + (f" ({100 * one['gain']:+.1f} ± {100 * one['error']:.1f})" if "gain" in one else "")
+            for one in figures.values()
+        ]
+        rows.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(rows)

@@ -1,4 +1,4 @@
-"""Figures of merit, and calibration from actors that no weight was fitted to."""
+"""Figures of merit, and calibration from speakers that no weight was fitted to."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from sklearn.metrics import accuracy_score, f1_score, log_loss, recall_score
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss, recall_score
 
 from affectd.daemon.emotion.decision import Calibration, soften
 from affectd.daemon.emotion.labels import EMOTIONS
@@ -14,6 +14,9 @@ from affectd.daemon.emotion.labels import EMOTIONS
 MISSED: Final = -1  # what a clip without an utterance is predicted to be
 COVERAGE: Final = 0.9
 REJECTED: Final = 0.1  # share of validation utterances that become `unknown`
+BINS: Final = 15  # of confidence, for the calibration error
+RESAMPLES: Final = 2000
+LABELS: Final = range(len(EMOTIONS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +38,33 @@ def score(truth: NDArray[np.int64], predicted: NDArray[np.int64]) -> Scores:
     )
 
 
+def bootstrap_uar(
+    truth: NDArray[np.int64], predicted: NDArray[np.int64], speaker: NDArray[np.str_]
+) -> tuple[float, float]:
+    """The 95 % interval of the UAR over speakers, drawn with replacement; all of shape (n,)."""
+    names = np.unique(speaker)
+    right = np.array(
+        [[np.sum((speaker == s) & (truth == k) & (predicted == k)) for k in LABELS] for s in names]
+    )
+    asked = np.array([[np.sum((speaker == s) & (truth == k)) for k in LABELS] for s in names])
+    drawn = np.random.default_rng(0).integers(len(names), size=(RESAMPLES, len(names)))
+    with np.errstate(invalid="ignore"):
+        recalls = right[drawn].sum(axis=1) / asked[drawn].sum(axis=1)
+    low, high = np.nanquantile(np.nanmean(recalls, axis=1), [0.025, 0.975])
+    return float(low), float(high)
+
+
 def calibrate(truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> Calibration:
     """Fit temperature, rejection threshold and conformal threshold.
 
-    truth: shape (n,); probabilities: shape (n, 8), of utterances of validation actors.
+    truth: shape (n,); probabilities: shape (n, 8), of utterances of validation speakers.
     The temperature minimises the log-loss; the threshold rejects the least confident tenth; the
     conformal threshold is the split-conformal quantile at 90 % coverage.
     Source: Guo et al. (2017); Sadinle, Lei & Wasserman (2019).
     """
-    labels = range(len(EMOTIONS))
     fitted = minimize_scalar(
-        lambda t: log_loss(truth, soften(probabilities, t), labels=labels),
-        bounds=(0.2, 5),
+        lambda t: log_loss(truth, soften(probabilities, t), labels=LABELS),
+        bounds=(0.1, 10),
         method="bounded",
     )
     calibrated = soften(probabilities, fitted.x)
@@ -58,3 +76,46 @@ def calibrate(truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> C
         conformal=float(1 - np.quantile(misfit, level, method="higher")),
         coverage=COVERAGE,
     )
+
+
+def reliability(
+    truth: NDArray[np.int64], calibrated: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Mean confidence, accuracy and share of the utterances in each bin that holds any."""
+    confidence, right = calibrated.max(axis=1), calibrated.argmax(axis=1) == truth
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    held = [bins == number for number in range(BINS) if (bins == number).any()]
+    return (
+        np.array([confidence[b].mean() for b in held]),
+        np.array([right[b].mean() for b in held]),
+        np.array([b.mean() for b in held]),
+    )
+
+
+def calibration_error(truth: NDArray[np.int64], calibrated: NDArray[np.float64]) -> float:
+    """Expected calibration error with BINS equal bins. Source: Guo et al. (2017)."""
+    confidence, accuracy, share = reliability(truth, calibrated)
+    return float((share * np.abs(confidence - accuracy)).sum())
+
+
+def risk_coverage(
+    truth: NDArray[np.int64], calibrated: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Share of utterances answered, the surest first, and the share of errors among them."""
+    order = np.argsort(-calibrated.max(axis=1), kind="stable")
+    wrong = (calibrated.argmax(axis=1) != truth)[order]
+    answered = np.arange(1, len(wrong) + 1)
+    return answered / len(wrong), np.cumsum(wrong) / answered
+
+
+def prediction_sets(calibrated: NDArray[np.float64], calibration: Calibration) -> NDArray[np.bool_]:
+    """Which emotions are in each prediction set, shape (n, 8); the likeliest always is."""
+    sets = calibrated >= calibration.conformal
+    sets[np.arange(len(sets)), calibrated.argmax(axis=1)] = True
+    return np.asarray(sets)
+
+
+def confusion(truth: NDArray[np.int64], predicted: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Counts, shape (8, 9): true emotion by predicted one; the last column counts MISSED."""
+    counts = confusion_matrix(truth, predicted, labels=[*LABELS, MISSED])
+    return np.asarray(counts[:-1])

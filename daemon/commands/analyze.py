@@ -12,7 +12,7 @@ import msgspec
 
 from affectd.daemon import configuration
 from affectd.daemon.capture.recording import Recording
-from affectd.daemon.commands.run import classifier_of, ear_of
+from affectd.daemon.commands.run import classifier_of, ear_of, voice_of
 from affectd.daemon.emotion.classifier import Classifier
 from affectd.daemon.errors import AffectdError
 from affectd.daemon.publish.console import verdict
@@ -43,11 +43,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _read(path: Path, settings: Settings, classifier: Classifier) -> Iterator[dict[str, Any]]:
-    """The utterances of a recording, as `--json` prints them."""
+    """The utterances of a recording, which is a voice of its own, as `--json` prints them."""
     recording = Recording(path, channel=settings.audio.channel)
+    voice = voice_of(settings, classifier.bundle)
     for heard in ear_of(settings).listen(recording.blocks(threading.Event())):
-        found = reading_fields(heard, classifier.read(heard.features), classifier.model)
+        reading = classifier.read(heard.features, heard.frames, voice.mean_std())
+        found = reading_fields(heard, reading, classifier.model, voice.utterances)
         yield {"file": _printable(str(path)), "start_s": heard.utterance.start / RATE_HZ} | found
+        if reading.is_speech:
+            voice.hear(heard.features, heard.frames)
 
 
 def _printable(text: str) -> str:

@@ -16,7 +16,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from affectd.daemon.capture.recording import Recording
-from affectd.daemon.commands.run import classifier_of, service_of, stop_on_signal
+from affectd.daemon.commands.run import classifier_of, service_of, stop_on_signal, voice_of
 from affectd.daemon.emotion import bundle as bundles
 from affectd.daemon.errors import BrokerError
 from affectd.daemon.publish.broker import HOST, EmbeddedBroker
@@ -47,10 +47,11 @@ def run(args: argparse.Namespace) -> int:
     spoken = msgspec.json.decode((FOLDER / "recording.json").read_bytes(), type=list[Spoken])
     recording = Recording(FOLDER / "recording.ogg", fast=args.fast)
     classifier = classifier_of(Settings())
+    voice = voice_of(Settings(), classifier.bundle)
     stop = stop_on_signal()
     with EmbeddedBroker(0) as broker, Subscriber(broker.port) as subscriber:
         publisher = MqttPublisher(Mqtt(host=HOST, port=broker.port), NODE, None)
-        service = service_of(Settings(node=NODE), recording, classifier, [publisher])
+        service = service_of(Settings(node=NODE), recording, classifier, voice, [publisher])
         if not args.json:
             _introduce(recording, broker.port)
         with ThreadPoolExecutor(1) as player:

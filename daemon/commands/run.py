@@ -11,20 +11,25 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from affectd.daemon import configuration
 from affectd.daemon.capture.microphone import Microphone, choose, devices
 from affectd.daemon.capture.recording import Recording
 from affectd.daemon.capture.source import Source
 from affectd.daemon.emotion import bundle as bundles
+from affectd.daemon.emotion.bundle import Bundle
 from affectd.daemon.emotion.classifier import Classifier
 from affectd.daemon.emotion.mood import Mood
+from affectd.daemon.emotion.voice import FixedVoice, Voice
+from affectd.daemon.emotion.voice_file import KeptVoice
 from affectd.daemon.errors import SettingsError
 from affectd.daemon.publish.broker import HOST, EmbeddedBroker
 from affectd.daemon.publish.console import Console
 from affectd.daemon.publish.mqtt import MqttPublisher
 from affectd.daemon.publish.reading_log import ReadingLog
 from affectd.daemon.service import Publisher, Service
-from affectd.daemon.settings import Mqtt, Settings, log_path, password, user_path
+from affectd.daemon.settings import Mqtt, Settings, log_path, password, user_path, voice_path
 from affectd.daemon.speech.ear import Ear
 from affectd.daemon.speech.mfcc import FeatureSpec
 from affectd.daemon.speech.segmenter import SegmenterSpec
@@ -56,19 +61,22 @@ def run(args: argparse.Namespace) -> int:
         stack.callback(publisher.stop)
         if args.input is not None:
             _wait_for_broker(publisher, stop)
+        voice = _kept_voice(settings, classifier.bundle, stack)
         logger.info("readings are logged to %s", log.path)
-        service_of(settings, source, classifier, [publisher, log, Console()]).run(stop)
+        service_of(settings, source, classifier, voice, [publisher, log, Console()]).run(stop)
     return 0
 
 
 def service_of(
-    settings: Settings, source: Source, classifier: Classifier, publishers: Sequence[Publisher]
+    settings: Settings,
+    source: Source,
+    classifier: Classifier,
+    voice: Voice,
+    publishers: Sequence[Publisher],
 ) -> Service:
     """A service as configured."""
-    ear = ear_of(settings)
-    return Service(
-        settings.node, source, ear, classifier, Mood(settings.mood.half_life_s), publishers
-    )
+    ear, mood = ear_of(settings), Mood(settings.mood.half_life_s)
+    return Service(settings.node, source, ear, classifier, voice, mood, publishers)
 
 
 def ear_of(settings: Settings) -> Ear:
@@ -83,12 +91,28 @@ def classifier_of(settings: Settings) -> Classifier:
     return Classifier(folder, chosen.networks, chosen.threshold)
 
 
+def voice_of(settings: Settings, bundle: Bundle) -> Voice:
+    """A voice that has said nothing yet, and that adapts or not, as configured."""
+    kind = Voice if settings.emotion.adapt else FixedVoice
+    return kind(np.array(bundle.mean), np.array(bundle.std))
+
+
 def stop_on_signal() -> threading.Event:
     """An event that SIGTERM and Ctrl-C set."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     return stop
+
+
+def _kept_voice(settings: Settings, bundle: Bundle, stack: ExitStack) -> Voice:
+    """The voice that this node knows from before, saved when the stack unwinds."""
+    if not settings.emotion.adapt:
+        return voice_of(settings, bundle)
+    path = voice_path(settings, os.environ)
+    voice = KeptVoice(path, np.array(bundle.mean), np.array(bundle.std))
+    stack.callback(voice.close)
+    return voice
 
 
 def _wait_for_broker(publisher: MqttPublisher, stop: threading.Event) -> None:

@@ -9,14 +9,17 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from affectd.daemon.emotion.decision import Calibration
+from affectd.daemon.emotion.decision import Calibration, Share
 from affectd.daemon.emotion.labels import EMOTIONS
+from affectd.daemon.emotion.voice import VoiceSpec
 from affectd.daemon.errors import BundleError
 from affectd.daemon.speech.mfcc import FeatureSpec
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 FILE: Final = "bundle.json"
 DEFAULT: Final = Path(__file__).parents[2] / "models"
+
+Array = NDArray[np.floating[Any]]
 
 
 class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -27,11 +30,18 @@ class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     parity: dict[str, float]  # format -> largest difference to Keras in probability
 
 
+class Gate(Network, frozen=True, forbid_unknown_fields=True):
+    """The network that tells speech from other sounds."""
+
+    threshold: Share  # a lower probability of speech makes the reading `unknown`
+
+
 class Corpus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the networks were trained on."""
 
     name: str
     licence: str
+    citation: str
     clips: int
     voices: int
 
@@ -53,53 +63,66 @@ class Bundle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     commit: str  # that fitted the networks
     labels: list[str]
     features: FeatureSpec
+    voice: VoiceSpec
     mean: list[float]  # a coefficient each
     std: list[Annotated[float, Meta(ge=1e-6)]]
     networks: dict[str, Network]
+    gate: Gate
     calibration: dict[str, Calibration]  # by choice of networks: cnn, lstm, cnn+lstm
     corpora: list[Corpus]
     figures: dict[str, dict[str, float]]  # speaker-independent, by choice of networks
     measured: Measured
 
-    def normalise(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Scale features, shape (..., n_mfcc), to zero mean and unit variance over speech."""
-        return normalise(features, np.array(self.mean), np.array(self.std))
-
 
 def normalise(
-    features: NDArray[np.float32], mean: NDArray[np.floating[Any]], std: NDArray[np.floating[Any]]
+    features: NDArray[np.float32], mean: Array, std: Array, frames: NDArray[np.int64] | int
 ) -> NDArray[np.float32]:
-    """Scale features, shape (..., n_mfcc), by mean and deviation, shape (n_mfcc,)."""
-    return np.asarray((features - mean) / std, dtype=np.float32)
+    """Scale features, shape (..., n_frames, n_mfcc), by mean and deviation that broadcast to them.
+
+    frames: how many of n_frames are speech, shape (...); the padding after them becomes zero,
+    which is how the networks know it.
+    """
+    speech = np.arange(features.shape[-2]) < np.asarray(frames)[..., None]
+    return np.asarray(speech[..., None] * ((features - mean) / std), dtype=np.float32)
 
 
 def load(folder: Path) -> Bundle:
     """Read bundle.json and check everything that can be checked without running a network.
 
     Raises BundleError, in one sentence that names the file, if the file is missing or damaged,
-    lacks a key, was made for other labels or features, or a network's hash differs.
+    lacks a key, was made for other labels, features or voices, or a network's hash differs.
     """
     path = folder / FILE
     try:
-        bundle = msgspec.json.decode(path.read_bytes(), type=Bundle)
+        content = path.read_bytes()
+        _check_format(msgspec.json.decode(content, type=_Format).format, path)
+        bundle = msgspec.json.decode(content, type=Bundle)
     except OSError as error:
         raise BundleError(
             f"{path} cannot be read ({error.strerror}); set emotion.bundle to a folder "
             "that `affectd export` has written"
         ) from error
-    except msgspec.DecodeError as error:
+    except ValueError as error:  # no JSON, no UTF-8, or not these keys
         raise BundleError(f"{path} is not a valid bundle ({error}); export it again") from error
     _check(bundle, path)
-    for network in bundle.networks.values():
+    for network in (*bundle.networks.values(), bundle.gate):
         _check_hash(folder / network.file, network.sha256)
     return bundle
 
 
-def _check(bundle: Bundle, path: Path) -> None:
-    if bundle.format != FORMAT:
+class _Format(msgspec.Struct, frozen=True):
+    format: int
+
+
+def _check_format(found: int, path: Path) -> None:
+    """Refuse another format by its number, before its keys are found wrong."""
+    if found != FORMAT:
         raise BundleError(
-            f"{path} has format {bundle.format}, this version reads {FORMAT}; export it again"
+            f"{path} has format {found}, this version reads {FORMAT}; export it again"
         )
+
+
+def _check(bundle: Bundle, path: Path) -> None:
     if tuple(bundle.labels) != EMOTIONS:
         raise BundleError(
             f"{path} has the labels {bundle.labels}, this version knows {list(EMOTIONS)} "
@@ -108,6 +131,11 @@ def _check(bundle: Bundle, path: Path) -> None:
     if bundle.features != FeatureSpec():
         raise BundleError(
             f"{path} was made for {bundle.features}, this version computes {FeatureSpec()}; "
+            "export it again"
+        )
+    if bundle.voice != VoiceSpec():
+        raise BundleError(
+            f"{path} was made for {bundle.voice}, this version adapts by {VoiceSpec()}; "
             "export it again"
         )
     if not len(bundle.mean) == len(bundle.std) == bundle.features.n_mfcc:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd.daemon.emotion import bundle as bundles
+from affectd.daemon.emotion.bundle import Array, normalise
 from affectd.daemon.emotion.decision import Reading, combine, decide
 from affectd.daemon.emotion.labels import EMOTIONS
 from affectd.daemon.errors import BundleError
@@ -19,7 +20,7 @@ RUNTIMES: Final = ("ai_edge_litert", "tflite_runtime")
 
 
 class Classifier:
-    """Runs the chosen networks of a bundle, one thread each, one after the other."""
+    """Runs the gate and the chosen networks of a bundle, one thread each, one after the other."""
 
     def __init__(
         self,
@@ -50,18 +51,34 @@ class Classifier:
             Network(folder / self.bundle.networks[name].file, self._shape, interpreter)
             for name in networks.split("+")
         ]
+        self._gate = Network(folder / self.bundle.gate.file, self._shape, interpreter, outputs=1)
 
-    def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+    def probabilities(
+        self, features: NDArray[np.float32], frames: int, mean_std: tuple[Array, Array]
+    ) -> NDArray[np.float64]:
         """Mean log-probability of the networks, not calibrated, shape (8,).
 
-        features: shape (n_frames, n_mfcc), not normalised.
+        features: shape (n_frames, n_mfcc), not normalised. frames: how many of them are speech.
+        mean_std: of the voice, each of shape (n_mfcc,).
         """
-        normal = self.bundle.normalise(features)
+        normal = normalise(features, *mean_std, frames)
         return combine([network(normal) for network in self._networks])
 
-    def read(self, features: NDArray[np.float32]) -> Reading:
-        """Read one utterance; features: shape (n_frames, n_mfcc), not normalised."""
-        return decide(self.probabilities(features), self.calibration)
+    def speech_probability(self, features: NDArray[np.float32], frames: int) -> float:
+        """Probability that an utterance is speech, whoever's; arguments as above."""
+        prior = np.array(self.bundle.mean), np.array(self.bundle.std)
+        return float(self._gate(normalise(features, *prior, frames))[0])
+
+    def read(
+        self, features: NDArray[np.float32], frames: int, mean_std: tuple[Array, Array]
+    ) -> Reading:
+        """Read one utterance; arguments as above."""
+        return decide(
+            self.probabilities(features, frames, mean_std),
+            self.calibration,
+            self.speech_probability(features, frames),
+            self.bundle.gate.threshold,
+        )
 
     @property
     def _shape(self) -> tuple[int, int]:
@@ -71,7 +88,14 @@ class Classifier:
 class Network:
     """One network in one interpreter, checked for the shapes that are fed and read."""
 
-    def __init__(self, path: Path, shape: tuple[int, int], interpreter: Callable[..., Any]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        shape: tuple[int, int],
+        interpreter: Callable[..., Any],
+        outputs: int = len(EMOTIONS),
+    ) -> None:
+        """shape: of the features; outputs: how many probabilities. Raises BundleError."""
         try:
             self._interpreter = interpreter(model_path=str(path), num_threads=1)
             self._interpreter.allocate_tensors()
@@ -85,7 +109,7 @@ class Network:
         )
         for what, tensor, expected in (
             ("takes", entry, (1, *shape)),
-            ("gives", exit_, (1, len(EMOTIONS))),
+            ("gives", exit_, (1, outputs)),
         ):
             if tuple(tensor["shape"]) != expected or tensor["dtype"] != np.float32:
                 raise BundleError(
@@ -96,7 +120,7 @@ class Network:
         self._input, self._output = entry["index"], exit_["index"]
 
     def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probabilities, shape (8,), of normalised features, shape (n_frames, n_mfcc)."""
+        """Probabilities, shape (outputs,), of normalised features, shape (n_frames, n_mfcc)."""
         self._interpreter.set_tensor(self._input, features[None])
         self._interpreter.invoke()
         return np.asarray(self._interpreter.get_tensor(self._output)[0])

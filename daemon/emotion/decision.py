@@ -43,6 +43,8 @@ class Reading:
     """What the networks say of one utterance."""
 
     emotion: str  # one of EMOTIONS, or UNKNOWN
+    is_speech: bool  # whether it passed the gate; else the emotion is UNKNOWN
+    speech_probability: float  # 0..1
     confidence: float  # 0..1, calibrated probability of the most likely emotion
     probabilities: tuple[float, ...]  # calibrated, in the order of EMOTIONS
     prediction_set: tuple[str, ...]  # holds the true emotion at the nominal coverage
@@ -64,17 +66,27 @@ def soften(probabilities: NDArray[np.floating[Any]], temperature: float) -> NDAr
     return _softmax(np.log(np.maximum(probabilities, 1e-12)) / temperature)
 
 
-def decide(probabilities: NDArray[np.floating[Any]], calibration: Calibration) -> Reading:
+def decide(
+    probabilities: NDArray[np.floating[Any]],
+    calibration: Calibration,
+    speech_probability: float = 1.0,
+    speech_threshold: float = 0.0,
+) -> Reading:
     """Turn combined probabilities, shape (8,), into a reading.
 
+    speech_probability: that the utterance is speech; below the threshold the reading is `unknown`.
     Prediction set: Sadinle, Lei & Wasserman (2019), least ambiguous set-valued classifiers.
     """
     calibrated = soften(probabilities, calibration.temperature)
     top = int(calibrated.argmax())
+    is_speech = speech_probability >= speech_threshold
+    is_sure = calibrated[top] >= calibration.threshold
     likely = [i for i in range(len(EMOTIONS)) if calibrated[i] >= calibration.conformal or i == top]
     valence, arousal = calibrated @ CIRCUMPLEX
     return Reading(
-        emotion=EMOTIONS[top] if calibrated[top] >= calibration.threshold else UNKNOWN,
+        emotion=EMOTIONS[top] if is_speech and is_sure else UNKNOWN,
+        is_speech=is_speech,
+        speech_probability=speech_probability,
         confidence=float(calibrated[top]),
         probabilities=tuple(float(p) for p in calibrated),
         prediction_set=tuple(EMOTIONS[i] for i in likely),

@@ -22,7 +22,7 @@ class MoodState:
     since: int  # sample at which this mood began
     confidence: float  # 0..1, smoothed probability of the mood
     probabilities: tuple[float, ...]  # smoothed, in the order of EMOTIONS
-    utterances: int  # readings since the service began
+    utterances: int  # readings of speech since the service began
 
 
 class Mood:

@@ -40,7 +40,10 @@ class UtteranceMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     duration_s: Annotated[float, Meta(gt=0, le=3.0, description="length of the utterance")]
     emotion: Annotated[
         Emotion | Literal["unknown"],
-        Meta(description="the most likely emotion, or unknown if its confidence is too low"),
+        Meta(
+            description="the most likely emotion; unknown if its confidence is too low or if it is "
+            "probably no speech"
+        ),
     ]
     confidence: Annotated[
         Share, Meta(description="calibrated probability of the likeliest emotion")
@@ -65,7 +68,13 @@ class UtteranceMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Meta(description="voiced above other frames; null if every frame is voiced"),
     ]
     speech_ratio: Annotated[Share, Meta(description="share of voiced frames")]
+    speech_probability: Annotated[
+        Share, Meta(description="that it is speech and no other sound, by a network of its own")
+    ]
     model: Annotated[str, Meta(description="the networks that were run", min_length=1)]
+    voice_utterances: Annotated[
+        int, Meta(ge=0, description="utterances that the node's voice was known by before this one")
+    ]
     latency_ms: Annotated[
         float, Meta(ge=0, description="from the arrival of its last samples to its publication")
     ]
@@ -79,7 +88,7 @@ class MoodMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     since: Annotated[Time, Meta(description="when this mood began")]
     confidence: Annotated[Share, Meta(description="smoothed probability of the mood")]
     probabilities: Annotated[Probabilities, Meta(description="smoothed over the readings")]
-    utterances: Annotated[int, Meta(ge=0, description="readings since the service began")]
+    utterances: Annotated[int, Meta(ge=0, description="readings of speech since the service began")]
 
 
 def iso(unix_s: float) -> str:

@@ -17,6 +17,7 @@ class Heard:
 
     utterance: Utterance
     features: NDArray[np.float32]  # shape (spec.n_frames, spec.n_mfcc), not normalised, read-only
+    frames: int  # how many of n_frames are the utterance; the others reach into the padding
 
 
 class Ear:
@@ -85,5 +86,6 @@ class Ear:
         self._parts.append(np.repeat(silence(self._spec), left, axis=0))
         features = np.concatenate(self._parts)
         features.flags.writeable = False
+        frames = 1 + (utterance.samples.size - self._spec.window) // self._spec.hop
         self._begin()
-        return Heard(utterance, features)
+        return Heard(utterance, features, frames)

@@ -73,6 +73,11 @@ class MfccStream:
         return mfcc(pcm, self._spec)
 
 
+def cosines(spec: FeatureSpec) -> NDArray[np.float32]:
+    """The DCT-II that turns mel channels into coefficients, shape (n_mels, n_mfcc)."""
+    return _tables(spec)[2]
+
+
 @lru_cache(maxsize=4)
 def _tables(
     spec: FeatureSpec,

@@ -1,29 +1,18 @@
-import json
-import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pytest
 
 from affectd.daemon.emotion import bundle
 from affectd.daemon.emotion.classifier import Classifier
 from affectd.daemon.errors import BundleError
+from tests.bundles import change, copy, put
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A copy of the default bundle that may be damaged."""
-    for name in ("bundle.json", "cnn.tflite", "lstm.tflite"):
-        shutil.copy(bundle.DEFAULT / name, tmp_path / name)
-    return tmp_path
-
-
-def change(folder: Path, edit: Callable[[dict[str, Any]], object]) -> None:
-    path = folder / "bundle.json"
-    content = json.loads(path.read_text())
-    edit(content)
-    path.write_text(json.dumps(content))
+    return copy(tmp_path)
 
 
 def test_the_default_bundle_is_small_enough_for_a_raspberry_pi() -> None:
@@ -64,8 +53,20 @@ def test_a_missing_key_is_refused_by_its_name(folder: Path) -> None:
 
 
 def test_a_bundle_of_another_format_is_refused(folder: Path) -> None:
-    change(folder, lambda content: content.update(format=2))
-    with pytest.raises(BundleError, match="has format 2, this version reads 1; export it again"):
+    change(folder, lambda content: content.update(format=3))
+    with pytest.raises(BundleError, match="has format 3, this version reads 2; export it again"):
+        bundle.load(folder)
+
+
+def test_a_bundle_from_before_gate_and_voice_is_refused_by_its_format(folder: Path) -> None:
+    change(folder, lambda content: (content.update(format=1), content.pop("gate")))
+    with pytest.raises(BundleError, match="has format 1, this version reads 2; export it again"):
+        bundle.load(folder)
+
+
+def test_a_bundle_in_another_encoding_is_refused(folder: Path) -> None:
+    (folder / "bundle.json").write_bytes(b'{"format": 2, "created": "\xff"}')
+    with pytest.raises(BundleError, match=r"bundle\.json is not a valid bundle"):
         bundle.load(folder)
 
 
@@ -81,43 +82,71 @@ def test_a_bundle_for_other_features_is_refused(folder: Path) -> None:
         bundle.load(folder)
 
 
+def test_a_bundle_for_other_voices_is_refused(folder: Path) -> None:
+    change(folder, lambda content: content["voice"].update(prior_frames=13))
+    with pytest.raises(BundleError, match=r"was made for .*prior_frames=13.*this version adapts"):
+        bundle.load(folder)
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.1])
+def test_a_gate_that_could_never_open_or_close_is_refused(threshold: float, folder: Path) -> None:
+    change(folder, lambda content: content["gate"].update(threshold=threshold))
+    with pytest.raises(BundleError, match=r"is not a valid bundle \(Expected `float`"):
+        bundle.load(folder)
+
+
 def test_statistics_of_another_length_are_refused(folder: Path) -> None:
     change(folder, lambda content: content["mean"].pop())
     with pytest.raises(BundleError, match="39 means and 40 deviations for 40 coefficients"):
         bundle.load(folder)
 
 
-def test_a_changed_network_is_refused(folder: Path) -> None:
-    (folder / "cnn.tflite").write_bytes(b"changed")
-    with pytest.raises(BundleError, match=r"cnn\.tflite has SHA-256 .*changed or damaged"):
+def test_a_calibration_of_a_network_that_is_not_there_is_refused(folder: Path) -> None:
+    change(folder, lambda content: content["networks"].pop("lstm"))
+    with pytest.raises(BundleError, match="has a calibration for lstm, but no network lstm"):
         bundle.load(folder)
 
 
-def test_a_missing_network_is_refused(folder: Path) -> None:
-    (folder / "lstm.tflite").unlink()
-    with pytest.raises(BundleError, match=r"lstm\.tflite cannot be read"):
+@pytest.mark.parametrize("name", ["cnn", "lstm", "speech"])
+def test_a_changed_network_is_refused(name: str, folder: Path) -> None:
+    (folder / f"{name}.tflite").write_bytes(b"changed")
+    with pytest.raises(BundleError, match=rf"{name}\.tflite has SHA-256 .*changed or damaged"):
+        bundle.load(folder)
+
+
+@pytest.mark.parametrize("name", ["cnn", "lstm", "speech"])
+def test_a_missing_network_is_refused(name: str, folder: Path) -> None:
+    (folder / f"{name}.tflite").unlink()
+    with pytest.raises(BundleError, match=rf"{name}\.tflite cannot be read"):
         bundle.load(folder)
 
 
 def test_a_file_that_is_no_network_is_refused(folder: Path) -> None:
-    put(folder, b"not a network")
+    put(folder, "cnn", b"not a network")
     with pytest.raises(BundleError, match=r"cnn\.tflite is not a network this runtime can run"):
         Classifier(folder)
 
 
 def test_a_network_of_another_shape_is_refused(folder: Path, other_shape: bytes) -> None:
-    put(folder, other_shape)
+    put(folder, "cnn", other_shape)
     with pytest.raises(BundleError, match=r"cnn\.tflite takes float32 of shape \(1, 2, 3\), exp"):
         Classifier(folder)
 
 
-def put(folder: Path, network: bytes) -> None:
-    """Replace the CNN by other bytes, with their right hash."""
-    import hashlib
+def test_a_gate_that_gives_emotions_is_refused(folder: Path) -> None:
+    put(folder, "speech", (folder / "cnn.tflite").read_bytes())
+    with pytest.raises(BundleError, match=r"speech\.tflite gives float32 of shape \(1, 8\), exp"):
+        Classifier(folder)
 
-    (folder / "cnn.tflite").write_bytes(network)
-    digest = hashlib.sha256(network).hexdigest()
-    change(folder, lambda content: content["networks"]["cnn"].update(sha256=digest))
+
+def test_normalised_speech_has_mean_0_and_deviation_1_and_padding_is_0() -> None:
+    random = np.random.default_rng(0)
+    features = random.normal(5, 2, (298, 40)).astype(np.float32)
+    spoken = features[:100]
+    normal = bundle.normalise(features, spoken.mean(axis=0), spoken.std(axis=0), 100)
+    np.testing.assert_allclose(normal[:100].mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(normal[:100].std(axis=0), 1, atol=1e-5)
+    assert not normal[100:].any()
 
 
 @pytest.fixture(scope="session")

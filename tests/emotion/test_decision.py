@@ -57,6 +57,22 @@ def test_a_reading_below_the_threshold_is_unknown() -> None:
     assert decide(one_hot("angry", 0.4), PLAIN).emotion == UNKNOWN
 
 
+def test_what_is_probably_no_speech_is_unknown_however_sure_the_emotion() -> None:
+    reading = decide(one_hot("angry", 0.99), PLAIN, speech_probability=0.4, speech_threshold=0.5)
+    assert (reading.emotion, reading.is_speech) == (UNKNOWN, False)
+    assert reading.confidence == pytest.approx(0.99)
+
+
+def test_speech_as_probable_as_the_threshold_passes_the_gate() -> None:
+    reading = decide(one_hot("angry", 0.99), PLAIN, speech_probability=0.5, speech_threshold=0.5)
+    assert (reading.emotion, reading.is_speech, reading.speech_probability) == ("angry", True, 0.5)
+
+
+def test_an_unsure_reading_of_speech_is_unknown_but_speech() -> None:
+    reading = decide(one_hot("angry", 0.4), PLAIN)
+    assert (reading.emotion, reading.is_speech) == (UNKNOWN, True)
+
+
 def test_the_prediction_set_holds_what_cannot_be_ruled_out() -> None:
     p = np.array([0.0, 0.25, 0.0, 0.45, 0.0, 0.3, 0.0, 0.0])
     assert decide(p, PLAIN).prediction_set == ("calm", "sad", "fearful")

@@ -20,7 +20,9 @@ def utterance(id_: str = "a") -> UtteranceMessage:
         level_dbfs=-30.0,
         snr_db=20.0,
         speech_ratio=0.8,
+        speech_probability=0.9,
         model="cnn+lstm",
+        voice_utterances=7,
         latency_ms=4.0,
     )
 

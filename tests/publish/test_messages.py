@@ -32,7 +32,9 @@ utterances = st.builds(
     level_dbfs=st.floats(-96, 0),
     snr_db=st.none() | st.floats(-100, 100),
     speech_ratio=shares,
+    speech_probability=shares,
     model=texts,
+    voice_utterances=st.integers(0, 2**53),
     latency_ms=st.floats(0, 1e6),
 )
 moods = st.builds(

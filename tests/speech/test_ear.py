@@ -42,6 +42,14 @@ def test_features_are_those_of_the_utterance_padded_to_three_seconds(
         np.testing.assert_allclose(one.features, mfcc(padded, SPEC), atol=1e-3)
 
 
+def test_frames_are_those_that_are_full_of_the_utterance(speech: NDArray[np.int16]) -> None:
+    for one in listen(speech, []):
+        pcm = one.utterance.samples / np.float32(32768)
+        own = mfcc(pcm, SPEC)
+        assert one.frames == len(own)
+        np.testing.assert_allclose(one.features[: one.frames], own, atol=1e-3)
+
+
 def test_an_utterance_after_a_dropped_one_starts_its_features_anew(
     speech: NDArray[np.int16],
 ) -> None:

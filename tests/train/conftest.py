@@ -1,9 +1,11 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from affectd.daemon.speech.mfcc import FeatureSpec
-from affectd.train.corpora import ravdess
+from affectd.train.conditions import Voices
+from affectd.train.corpora import layouts
 from affectd.train.examples import Examples, extract
 
 # Two of them are test actors of the first fold.
@@ -21,4 +23,12 @@ def few_actors(ravdess_root: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="session")
 def examples(few_actors: Path) -> Examples:
-    return extract(ravdess(few_actors), FeatureSpec(), jobs=2)
+    """Every actor as recorded and by one virtual voice."""
+    corpus = layouts.load("ravdess", few_actors)
+    return extract(corpus, Voices(2), FeatureSpec(), jobs=2)[1]
+
+
+@pytest.fixture(scope="session")
+def rows(examples: Examples) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """All utterances as recorded."""
+    return np.flatnonzero(examples.condition == 0)

@@ -2,86 +2,142 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from affectd.daemon.emotion.labels import EMOTIONS
-from affectd.train import fit as fitting
-from affectd.train.examples import Examples, statistics
-from affectd.train.fit import FitConfig, fit
+from affectd.train import batches as module
+from affectd.train.batches import Batches, masked_loss
+from affectd.train.examples import Examples, join, statistics
+from affectd.train.fit import fit
 from affectd.train.folds import split
+from affectd.train.networks import NETWORKS
+from affectd.train.recipe import Recipe, RecipeError
 
-QUICK = FitConfig("mlp", seed=0, epochs=2)
+QUICK = Recipe(epochs=1)
 
 
-def test_an_actor_in_training_and_validation_is_refused(examples: Examples) -> None:
-    rows = np.arange(len(examples.clip))
+def test_a_speaker_in_training_and_validation_is_refused(
+    examples: Examples, rows: NDArray[np.int64]
+) -> None:
     with pytest.raises(ValueError, match="are in training and validation"):
-        fit(examples, rows, rows[:10], QUICK)
-
-
-def test_statistics_are_those_of_the_training_rows_speech_alone(examples: Examples) -> None:
-    parts = split(examples, 0, 0)
-    spoilt = examples.features.copy()
-    spoilt[parts.test] = 1e6
-    spoilt[parts.validation] = -1e6
-    for row, frames in enumerate(examples.speech_frames):
-        spoilt[row, frames:] = 1e6
-    fitted = fit(replace(examples, features=spoilt), parts.train, parts.validation, QUICK)
-    frames = np.concatenate(
-        [examples.features[i, : examples.speech_frames[i]] for i in parts.train]
-    )
-    np.testing.assert_allclose(fitted.statistics.mean, frames.mean(axis=0), rtol=1e-4, atol=1e-3)
-    np.testing.assert_allclose(fitted.statistics.std, frames.std(axis=0), rtol=1e-4)
-
-
-def test_oversampling_makes_emotions_equally_frequent_out_of_the_training_rows() -> None:
-    emotion = np.array([0] * 5 + [1] * 20 + [2] * 10)
-    rows = fitting._oversampled(emotion, seed=0)
-    assert np.bincount(emotion[rows]).tolist() == [20, 20, 20]
-    assert set(rows) == set(range(35))
+        fit(examples, rows, rows[:10], "mlp", QUICK, seed=0)
 
 
 def test_the_same_seed_gives_the_same_network(examples: Examples) -> None:
     parts = split(examples, 0, 0)
-    first, second = (
-        fit(examples, parts.train, parts.validation, QUICK).predict(examples.features[:5])
-        for _ in range(2)
+    one, two = (fit(examples, parts.train, None, "mlp", QUICK, seed=3) for _ in range(2))
+    for a, b in zip(one.model.get_weights(), two.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_network_learns_what_it_is_shown(examples: Examples) -> None:
+    parts = split(examples, 0, 0)
+    recipe = Recipe(epochs=30, dropout=0.0, averaging=0.0, virtual=0.0)
+    losses = fit(examples, parts.train, None, "mlp", recipe, seed=0).curves["loss"]
+    assert losses[-1] < 0.75 * losses[0]
+
+
+@pytest.mark.parametrize("name", ["mlp", "cnn", "lstm"])
+def test_a_network_gives_a_probability_of_each_emotion(name: str, examples: Examples) -> None:
+    network = NETWORKS[name](examples.spec, Recipe())
+    p = network.predict(np.zeros((2, 297, 40), np.float32), verbose=0)
+    assert p.shape == (2, len(EMOTIONS))
+    np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["cnn", "lstm"])
+def test_a_network_as_shipped_has_less_than_a_megabyte_in_float16(
+    name: str, examples: Examples
+) -> None:
+    assert NETWORKS[name](examples.spec, Recipe()).count_params() * 2 < 1_000_000
+
+
+def epoch(examples: Examples, rows: NDArray[np.int64], recipe: Recipe) -> list[NDArray[np.float32]]:
+    prior = statistics(examples, rows)
+    drawn = Batches(examples, rows, prior, recipe, seed=0)
+    return [drawn[number][1] for number in range(len(drawn))]
+
+
+def test_every_emotion_is_drawn_about_equally_often(
+    examples: Examples, rows: NDArray[np.int64]
+) -> None:
+    targets = np.concatenate(epoch(examples, rows, Recipe(label_smoothing=0.0)))[:, 0]
+    counts = targets.sum(axis=0)
+    assert counts.min() > 0.8 * counts.max()
+
+
+def test_an_epoch_draws_no_row_but_those_given(
+    examples: Examples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = split(examples, 0, 0)
+    drawn: list[int] = []
+    real = module.Adaptation.normalised
+
+    def recorded(self: object, rows: NDArray[np.int64], *others: object) -> NDArray[np.float32]:
+        drawn.extend(rows.tolist())
+        return real(self, rows, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module.Adaptation, "normalised", recorded)
+    epoch(examples, parts.train, Recipe(others=0.0))
+    assert set(drawn) <= set(parts.train.tolist())
+    assert set(examples.condition[drawn]) == {0, 1}
+
+
+def test_a_corpus_does_not_teach_that_emotions_it_lacks_are_rare(examples: Examples) -> None:
+    few = np.flatnonzero(np.isin(examples.emotion, (2, 3)))
+    clips = tuple(
+        replace(clip, corpus="two", speaker=f"two_{clip.speaker}") for clip in examples.clips
     )
-    np.testing.assert_allclose(first, second, atol=1e-6)
+    kept = replace(
+        examples,
+        clips=clips,
+        features=examples.features[few],
+        frames=examples.frames[few],
+        clip=examples.clip[few],
+        condition=examples.condition[few],
+    )
+    both = join([examples, kept])
+    targets = np.concatenate(epoch(both, np.arange(len(both.clip)), Recipe(others=1.0)))
+    known = targets[:, 1]
+    assert {tuple(np.flatnonzero(one)) for one in known} == {tuple(range(8)), (2, 3)}
+    assert not targets[:, 0][known == 0].any()
 
 
-def test_the_weights_kept_are_those_of_the_best_epoch(examples: Examples) -> None:
-    parts = split(examples, 0, 0)
-    fitted = fit(examples, parts.train, parts.validation, replace(QUICK, epochs=4))
-    curve = fitted.curves["val_uar"]
-    assert len(curve) == 4
-    assert fitted.best_epoch == int(np.argmax(curve)) + 1
-    from affectd.train.scores import score
-
-    predicted = fitted.predict(examples.features[parts.validation]).argmax(axis=1)
-    again = score(examples.emotion[parts.validation], predicted).uar
-    assert again == pytest.approx(max(curve), abs=0.02)
+def test_the_loss_leaves_out_what_a_corpus_lacks() -> None:
+    p = np.array([[0.1, 0.1, 0.3, 0.3, 0.05, 0.05, 0.05, 0.05]], np.float32)
+    known = np.isin(np.arange(8), (2, 3)).astype(np.float32)
+    target = np.eye(8, dtype=np.float32)[2]
+    loss = np.asarray(masked_loss(np.stack([target, known])[None], p))
+    np.testing.assert_allclose(loss, -np.log(0.5), rtol=1e-5)
 
 
-@pytest.mark.parametrize("network", ["mlp", "cnn", "lstm"])
-def test_a_network_learns_what_can_be_learnt(network: str, examples: Examples) -> None:
-    parts = split(examples, 0, 0)
-    marked = examples.features.copy()
-    for emotion in range(len(EMOTIONS)):
-        marked[examples.emotion == emotion, :, emotion] += 500
-    easy = replace(examples, features=marked)
-    fitted = fit(easy, parts.train, parts.validation, FitConfig(network, seed=0, epochs=8))
-    predicted = fitted.predict(marked[parts.test]).argmax(axis=1)
-    assert (predicted == examples.emotion[parts.test]).mean() > 0.9
+def test_mixed_utterances_keep_the_sum_of_their_targets(
+    examples: Examples, rows: NDArray[np.int64]
+) -> None:
+    targets = np.concatenate(epoch(examples, rows, Recipe(mixup=0.4)))[:, 0]
+    np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=1e-5)
 
 
-def test_examples_report_what_the_segmenter_made_of_the_clips(examples: Examples) -> None:
-    assert f"{len(examples.clip)} utterances: " in examples.report()
-    assert examples.features.shape[1:] == (examples.spec.n_frames, examples.spec.n_mfcc)
+def test_a_masked_band_is_gone_from_the_mel_channels(
+    examples: Examples, rows: NDArray[np.int64]
+) -> None:
+    from affectd.daemon.speech.mfcc import cosines
+
+    prior = statistics(examples, rows)
+    recipe = Recipe(bands=1, band_mels=64, pauses=0, virtual=0.0, adaptation=False)
+    masked = Batches(examples, rows[:8], prior, recipe, seed=1)[0][0]
+    channels = np.abs((masked * prior.std) @ cosines(examples.spec).T).mean(axis=1)
+    assert (channels.min(axis=1) < 0.2 * np.median(channels, axis=1)).any()
 
 
-def test_normalised_speech_has_zero_mean_and_unit_variance(examples: Examples) -> None:
-    rows = np.arange(20)
-    normal = statistics(examples, rows).normalise(examples.features[rows])
-    speech = np.concatenate([normal[i, : examples.speech_frames[i]] for i in rows])
-    np.testing.assert_allclose(speech.mean(axis=0), 0, atol=1e-2)
-    np.testing.assert_allclose(speech.std(axis=0), 1, atol=1e-2)
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"salt": "1"}, "'salt' is no ingredient; the recipe has epochs, batch"),
+        ({"epochs": "many"}, "epochs is 'many', it must be a int"),
+        ({"adaptation": "maybe"}, "adaptation is 'maybe', it must be a bool"),
+    ],
+)
+def test_a_recipe_that_makes_no_sense_is_refused(change: dict[str, str], why: str) -> None:
+    with pytest.raises(RecipeError, match=why):
+        Recipe().changed(change)

@@ -5,7 +5,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from affectd.daemon.emotion.decision import soften
-from affectd.train.scores import MISSED, calibrate, score
+from affectd.train.scores import (
+    MISSED,
+    bootstrap_uar,
+    calibrate,
+    calibration_error,
+    confusion,
+    prediction_sets,
+    risk_coverage,
+    score,
+)
 
 
 def test_uar_weighs_every_emotion_alike() -> None:
@@ -55,3 +64,40 @@ def test_perfect_predictions_score_one(labels: list[int]) -> None:
     truth = np.array(labels)
     scores = score(truth, truth)
     assert scores.uar == scores.accuracy == scores.macro_f1 == 1
+
+
+def test_probabilities_that_are_right_about_themselves_have_no_calibration_error() -> None:
+    p, truth = random_probabilities(20_000, 0.3)
+    assert calibration_error(truth, p) < 0.02
+    assert calibration_error(truth, soften(p, 0.3)) > 0.1
+
+
+def test_the_surest_readings_are_wrong_less_often() -> None:
+    p, truth = random_probabilities(4000, 0.3)
+    answered, risk = risk_coverage(truth, p)
+    assert answered[-1] == 1
+    assert risk[len(risk) // 4] < risk[-1]
+
+
+def test_the_likeliest_emotion_is_in_every_prediction_set() -> None:
+    p, truth = random_probabilities(500, 0.3)
+    sets = prediction_sets(p, calibrate(truth, p))
+    assert sets[np.arange(len(p)), p.argmax(axis=1)].all()
+
+
+def test_the_bootstrap_interval_is_wider_when_speakers_differ() -> None:
+    truth = np.tile(np.arange(8), 24)
+    speaker = np.repeat([f"s{number:02}" for number in range(24)], 8)
+    alike = np.where(np.arange(192) % 2 == 0, truth, (truth + 1) % 8)
+    odd = np.repeat(np.arange(24) % 2 == 0, 8)
+    differing = np.where(odd, truth, (truth + 1) % 8)
+    spans = [np.diff(bootstrap_uar(truth, p, speaker))[0] for p in (alike, differing)]
+    assert spans[0] == pytest.approx(0, abs=1e-9)
+    assert spans[1] > 0.2
+
+
+def test_the_confusion_counts_missed_clips_apart() -> None:
+    counts = confusion(np.array([0, 0, 1]), np.array([0, 1, MISSED]))
+    assert counts.shape == (8, 9)
+    assert counts[0, :2].tolist() == [1, 1]
+    assert counts[1, 8] == 1

@@ -1,0 +1,162 @@
+"""The voice of a node: what its speech usually sounds like, so that only what differs counts."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from affectd.daemon.speech.mfcc import FeatureSpec
+
+FORMAT: Final = 1
+LARGEST: Final = 1_000.0  # no coefficient is so large: 64 bands of at most 100 dB make 800
+
+Array = NDArray[np.floating[Any]]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceSpec:
+    """How fast a voice is learnt and forgotten; a bundle made for other settings is refused."""
+
+    prior_frames: int = 500  # 5 s: about two utterances of speech weigh as much as the prior
+    longest_frames: int = 15_000  # 150 s; of more speech, the older fades
+
+
+SPEC: Final = VoiceSpec()
+
+
+class VoiceState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is kept of a voice over a restart: counts and two sums a coefficient, no audio.
+
+    The sums are those of features that are not normalised, so they outlive a change of bundle.
+    """
+
+    format: int
+    features: FeatureSpec  # that the sums were made of
+    updated: str  # ISO 8601, UTC
+    utterances: Count  # heard since the voice began
+    frames: Count  # of speech in the sums
+    totals: list[float]  # a coefficient each
+    squares: list[float]
+
+    @property
+    def share(self) -> float:
+        """How much of the statistics is the voice's own, 0..1; the rest is the prior."""
+        return self.frames / (self.frames + SPEC.prior_frames)
+
+
+class Voice:
+    """Mean and deviation of the speech heard so far, beginning with those of all voices."""
+
+    def __init__(self, mean: Array, std: Array, spec: VoiceSpec = SPEC) -> None:
+        """mean, std: of the training voices, the prior, shape (n_mfcc,)."""
+        self._mean, self._std, self._spec = np.asarray(mean), np.asarray(std), spec
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything heard."""
+        self.utterances = 0  # heard since the voice began
+        self._frames = 0
+        self._totals, self._squares = np.zeros(self._mean.shape), np.zeros(self._mean.shape)
+
+    def mean_std(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What to normalise the next utterance with, each of shape (n_mfcc,)."""
+        return statistics(
+            self._mean,
+            self._std,
+            np.asarray(self._frames),
+            self._totals,
+            self._squares,
+            self._spec,
+        )
+
+    def hear(self, features: NDArray[np.float32], frames: int) -> None:
+        """Take in an utterance of speech, once it has been read.
+
+        features: shape (n_frames, n_mfcc), not normalised. frames: how many of them are speech.
+        """
+        spoken = features[:frames].astype(np.float64)
+        self.utterances += 1
+        self._frames += frames
+        self._totals += spoken.sum(axis=0)
+        self._squares += (spoken**2).sum(axis=0)
+        self._fade()
+
+    def state(self, updated: str) -> VoiceState:
+        """What to keep; updated: the time, ISO 8601."""
+        return VoiceState(
+            FORMAT,
+            FeatureSpec(),
+            updated,
+            self.utterances,
+            self._frames,
+            self._totals.tolist(),
+            self._squares.tolist(),
+        )
+
+    def restore(self, state: VoiceState) -> None:
+        """Go on from a state. Raises ValueError, and changes nothing, if it makes no sense."""
+        check(state)
+        self.utterances, self._frames = state.utterances, state.frames
+        self._totals, self._squares = np.array(state.totals), np.array(state.squares)
+
+    def _fade(self) -> None:
+        if self._frames > self._spec.longest_frames:
+            kept = self._spec.longest_frames / self._frames
+            self._totals, self._squares = self._totals * kept, self._squares * kept
+            self._frames = self._spec.longest_frames
+
+
+class FixedVoice(Voice):
+    """A voice that stays the prior, whatever is heard."""
+
+    def hear(self, features: NDArray[np.float32], frames: int) -> None:
+        """Take no notice."""
+
+
+def statistics(
+    mean: Array, std: Array, frames: Array, total: Array, squares: Array, spec: VoiceSpec = SPEC
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and deviation of a voice, between those of all voices and those of what it has said.
+
+    mean, std: of the training voices, the prior, shape (n_mfcc,). frames: how many frames of
+    speech were heard, shape (...); total, squares: sum and sum of squares of their coefficients,
+    shape (..., n_mfcc). Nothing heard gives the prior. The level of a voice is a mean like the
+    others: how loud an utterance is beside its voice's normal is kept.
+    """
+    frames = np.asarray(frames)[..., None]
+    count = np.maximum(frames, 1)
+    own_mean = total / count
+    own_variance = np.maximum(squares / count - own_mean**2, 0)
+    share = frames / (frames + spec.prior_frames)
+    variance = (1 - share) * np.square(std) + share * own_variance
+    return mean + share * (own_mean - mean), np.sqrt(variance)
+
+
+def check(state: VoiceState) -> None:
+    """Raise ValueError, saying why, if a state cannot be that of speech heard by this version."""
+    if state.format != FORMAT:
+        raise ValueError(f"it has format {state.format}, this version reads {FORMAT}")
+    if state.features != FeatureSpec():
+        raise ValueError(f"it was made of {state.features}, this version hears {FeatureSpec()}")
+    if not len(state.totals) == len(state.squares) == state.features.n_mfcc:
+        raise ValueError(
+            f"it has {len(state.totals)} sums and {len(state.squares)} sums of squares "
+            f"for {state.features.n_mfcc} coefficients"
+        )
+    if not _is_possible(state):
+        raise ValueError("it holds sums that no speech has")
+
+
+def _is_possible(state: VoiceState) -> bool:
+    """Whether some frames have these sums; what is not finite is not possible."""
+    if not 0 <= state.frames <= SPEC.longest_frames:
+        return False
+    totals, squares = np.array(state.totals), np.array(state.squares)
+    if not ((squares >= 0) & (squares <= LARGEST**2 * state.frames)).all():
+        return False
+    # No sum is larger than that of frames which are all alike.
+    return bool((np.abs(totals) <= np.sqrt(squares * state.frames) * (1 + 1e-9)).all())

@@ -1,0 +1,90 @@
+"""What smaller weights cost: UAR on unseen speakers of every network in every format."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from affectd.daemon.emotion.decision import combine
+from affectd.export.convert import FORMATS, ExportError, convert
+from affectd.export.parity import probabilities
+from affectd.train.adaptation import Adaptation
+from affectd.train.evaluate import tell
+from affectd.train.runs import JOINED, SERVED, Answers, Data, Run, Weights
+from affectd.train.scores import score
+
+NETWORKS: Final = ("cnn", "lstm")
+LARGEST_LOSS: Final = 0.005  # of UAR, for a format to be chosen
+HEARD: Final = 20
+FILE: Final = "formats.json"
+
+
+def measure(data: Data, runs: Sequence[Run], seed: int) -> dict[str, dict[str, float]]:
+    """Convert the networks of all folds of one seed, and test each on its unseen speakers.
+
+    Returns UAR by format and network, 20 utterances of the voice heard before, and the mean
+    size of a network in bytes, as `cnn_bytes` and `lstm_bytes`.
+    """
+    chosen = {(r.system, r.fold): r for r in runs if r.seed == seed and r.system in NETWORKS}
+    folds = sorted({fold for _, fold in chosen})
+    table: dict[str, dict[str, float]] = {}
+    with tqdm(total=len(FORMATS) * len(chosen), desc="formats", unit="network") as bar:
+        for form in FORMATS:
+            uars: dict[str, list[float]] = {name: [] for name in (*NETWORKS, JOINED)}
+            sizes: dict[str, list[int]] = {name: [] for name in NETWORKS}
+            for fold in folds:
+                p = {}
+                for name in NETWORKS:
+                    run = chosen[name, fold]
+                    network = _converted(run.system, fitted_of(run), data, form)
+                    sizes[name].append(len(network))
+                    p[name] = probabilities(network, _tested(run, fitted_of(run), data), 8)
+                    uars[name].append(_uar(data, run, p[name]))
+                    bar.update()
+                uars[JOINED].append(_uar(data, run, combine(list(p.values()))))
+            table[form] = {name: float(np.mean(values)) for name, values in uars.items()}
+            table[form] |= {f"{name}_bytes": float(np.mean(n)) for name, n in sizes.items()}
+    return table
+
+
+def choose(table: Mapping[str, Mapping[str, float]]) -> str:
+    """The smallest format that costs CNN and LSTM together less than LARGEST_LOSS of UAR."""
+    best = table["float32"][JOINED]
+    fit = [form for form in FORMATS if best - table[form][JOINED] < LARGEST_LOSS]
+    return min(fit, key=lambda form: sum(table[form][f"{name}_bytes"] for name in NETWORKS))
+
+
+def fitted_of(run: Run) -> Weights:
+    """The weights of a run; raise ExportError if it has none."""
+    if run.fitted is None:
+        raise ExportError(f"the run of {run.system} has no weights; evaluate again")
+    return run.fitted
+
+
+def _converted(network: str, fitted: Weights, data: Data, form: str) -> bytes:
+    from affectd.train.networks import NETWORKS as DESIGNS
+
+    model = DESIGNS[network](data.examples.spec, fitted.recipe)
+    model.set_weights(fitted.arrays)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.keras"
+        model.save(path)
+        return convert(path, form)
+
+
+def _tested(run: Run, fitted: Weights, data: Data) -> NDArray[np.float32]:
+    """Normalised features of the test utterances, adapted as in the evaluation."""
+    rows, prior = run.test.rows, fitted.prior
+    counts, quiet = np.full(len(rows), HEARD), np.zeros(len(rows), bool)
+    random = np.random.default_rng(run.seed)
+    return Adaptation(data.examples, rows, prior).normalised(rows, counts, quiet, random)
+
+
+def _uar(data: Data, run: Run, p: NDArray[Any]) -> float:
+    answers = Answers(run.test.rows, {SERVED: np.asarray(p, np.float64)})
+    told = tell(data.examples, [run], SERVED, lambda _: answers)
+    return score(told.truth, told.predicted).uar

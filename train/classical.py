@@ -1,0 +1,78 @@
+"""The classical baseline: a support vector machine over functionals of an utterance."""
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import recall_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from affectd.train.adaptation import HEARD, Adaptation
+from affectd.train.examples import Examples, Statistics, statistics
+
+PENALTIES: Final = (1.0, 3.0, 10.0)  # C; the best on validation is kept
+PERCENTILES: Final = (5, 25, 75, 95)
+
+
+class Functionals:
+    """A fitted machine; its margins stand for log-probabilities until they are calibrated."""
+
+    def __init__(self, machine: Any, prior: Statistics) -> None:
+        self._machine, self.prior = machine, prior
+        self.curves: dict[str, list[float]] = {}
+
+    def predict(self, normalised: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Pseudo-probabilities, shape (n, 8), of normalised features."""
+        margins = self._machine.decision_function(functionals(normalised))
+        powers = np.exp(margins - margins.max(axis=1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def fit(
+    examples: Examples,
+    train: NDArray[np.int64],
+    validation: NDArray[np.int64],
+    seed: int,
+) -> Functionals:
+    """Fit to the utterances of the first corpus as recorded, adapted like the networks'."""
+    first = examples.clips[0].corpus
+    prior = statistics(examples, train)
+    own = train[(examples.corpus[train] == first) & (examples.condition[train] == 0)]
+    x, watched = (functionals(_adapted(examples, rows, prior, seed)) for rows in (own, validation))
+    machines = [
+        make_pipeline(
+            StandardScaler(),
+            SVC(C=penalty, class_weight="balanced", decision_function_shape="ovr"),
+        ).fit(x, examples.emotion[own])
+        for penalty in PENALTIES
+    ]
+    uars = [
+        recall_score(examples.emotion[validation], machine.predict(watched), average="macro")
+        for machine in machines
+    ]
+    return Functionals(machines[int(np.argmax(uars))], prior)
+
+
+def functionals(normalised: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Mean, deviation, percentiles and movement of each coefficient, and the length.
+
+    normalised: shape (n, n_frames, n_mfcc), padding zero. Returns shape (n, 8 n_mfcc + 1).
+    """
+    return np.array([_functionals(one[np.abs(one).max(axis=1) > 0]) for one in normalised])
+
+
+def _functionals(x: NDArray[np.float32]) -> NDArray[np.float64]:
+    steps = np.diff(x, axis=0)
+    percentiles = np.percentile(x, PERCENTILES, axis=0).ravel()
+    movement = (np.abs(steps).mean(axis=0), steps.std(axis=0))
+    return np.concatenate([x.mean(axis=0), x.std(axis=0), percentiles, *movement, [len(x)]])
+
+
+def _adapted(
+    examples: Examples, rows: NDArray[np.int64], prior: Statistics, seed: int
+) -> NDArray[np.float32]:
+    random = np.random.default_rng(seed)
+    counts, quiet = random.choice(HEARD, len(rows)), random.random(len(rows)) < 0.5
+    return Adaptation(examples, rows, prior).normalised(rows, counts, quiet, random)

@@ -1,0 +1,90 @@
+"""From folders of recordings to all that is learnt from and tested with."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from affectd.train import sounds
+from affectd.train.conditions import Surroundings, Trials, Voices
+from affectd.train.corpora import layouts, table
+from affectd.train.corpora.corpus import Corpus, CorpusError
+from affectd.train.corpora.layouts import audio_files
+from affectd.train.examples import Examples, join, stored
+from affectd.train.runs import Data
+
+VOICES: Final = 8  # of each speaker of the first corpus, and of each noise
+OTHER_VOICES: Final = 3  # of each speaker of the other corpora: they have speakers of their own
+PLAIN_VOICES: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where recordings lie; the first corpus is tested."""
+
+    corpora: dict[str, Path] = field(default_factory=dict)  # key of LAYOUTS -> folder
+    tables: tuple[Path, ...] = ()  # CSV tables of other labelled recordings
+    noise: tuple[Path, ...] = ()  # folders of what is not speech, household noise first
+    plain: tuple[Path, ...] = ()  # folders of speech without acted emotion
+    rooms: tuple[Path, ...] = ()  # impulse responses, files or folders of them
+
+
+def corpora(sources: Sources) -> list[Corpus]:
+    """Load the labels of every corpus. Raises CorpusError if there is none, or one is amiss."""
+    loaded = [layouts.load(key, folder) for key, folder in sources.corpora.items()]
+    loaded += [table.load(path) for path in sources.tables]
+    if not loaded:
+        raise CorpusError("no corpus is named; name at least one, such as --ravdess DIR")
+    return loaded
+
+
+def surroundings(sources: Sources) -> tuple[Surroundings, Surroundings]:
+    """Rooms and noises to learn from, and others to be tested in."""
+    rooms = [path for place in sources.rooms for path in _files(place)]
+    noises = audio_files(sources.noise[0]) if sources.noise else []
+    return (
+        Surroundings(tuple(rooms[::2]), tuple(noises[::2])),
+        Surroundings(tuple(rooms[1::2]), tuple(noises[1::2])),
+    )
+
+
+def gather(sources: Sources, workdir: Path, jobs: int) -> tuple[Data, list[Corpus]]:
+    """Load, cut and measure everything, or take what workdir holds of it.
+
+    Returns the data and the labelled corpora without what had to be left out.
+    """
+    learnt, tried = surroundings(sources)
+    first, *others = corpora(sources)
+    voices = [Voices(VOICES, learnt), *(Voices(OTHER_VOICES, learnt) for _ in others)]
+    kept = [
+        stored(corpus, of_each, workdir, jobs)
+        for corpus, of_each in zip((first, *others), voices, strict=True)
+    ]
+    trials = None
+    if tried.rooms and tried.noises:
+        trials = stored(kept[0][0], Trials(tried), workdir, jobs)[1]
+    return (
+        Data(
+            examples=join([examples for _, examples in kept]),
+            trials=trials,
+            noise=_sounds(sources.noise, Voices(VOICES, learnt), workdir, jobs),
+            plain=_sounds(sources.plain, Voices(PLAIN_VOICES, learnt), workdir, jobs),
+        ),
+        [corpus for corpus, _ in kept],
+    )
+
+
+def _sounds(folders: tuple[Path, ...], voices: Voices, workdir: Path, jobs: int) -> Examples | None:
+    if not folders:
+        return None
+    loaded = [sounds.load(folder, folder.name) for folder in folders]
+    return join([stored(corpus, voices, workdir, jobs)[1] for corpus in loaded])
+
+
+def _files(place: Path) -> Iterator[Path]:
+    if place.is_dir():
+        yield from audio_files(place)
+    elif place.is_file():
+        yield place
+    else:
+        raise CorpusError(f"{place} does not exist; give files or folders of impulse responses")
