@@ -21,7 +21,8 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     """One epoch hears every clip of the first corpus about once, and some of the others.
 
     Within a corpus all its emotions are equally frequent. Targets are pairs of 8 probabilities
-    and 8 marks of the emotions that the corpus has; see `masked_loss`.
+    and 8 marks of the emotions that the corpus has; see `masked_loss`. A corpus of one emotion,
+    such as plain speech, is learnt as that and none of the others.
     """
 
     def __init__(
@@ -114,6 +115,8 @@ class _Clips:
             clips = np.array([c for c in self._rows if examples.clips[c].corpus == corpus])
             counts = np.bincount(self.emotion[clips], minlength=len(EMOTIONS))
             known = counts > RARE * counts.sum()
+            if known.sum() == 1:  # can only be told from what it is not
+                known[:] = True
             self.known[clips] = known
             self.by_corpus.append(clips[known[self.emotion[clips]]])
 

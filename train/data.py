@@ -1,10 +1,11 @@
 """From folders of recordings to all that is learnt from and tested with."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from affectd.daemon.emotion.labels import EMOTIONS
 from affectd.train import sounds
 from affectd.train.conditions import Surroundings, Trials, Voices
 from affectd.train.corpora import layouts, table
@@ -16,6 +17,7 @@ from affectd.train.runs import Data
 VOICES: Final = 8  # of each speaker of the first corpus, and of each noise
 OTHER_VOICES: Final = 3  # of each speaker of the other corpora: they have speakers of their own
 PLAIN_VOICES: Final = 2
+NEUTRAL: Final = EMOTIONS.index("neutral")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,8 @@ def surroundings(sources: Sources) -> tuple[Surroundings, Surroundings]:
 def gather(sources: Sources, workdir: Path, jobs: int) -> tuple[Data, list[Corpus]]:
     """Load, cut and measure everything, or take what workdir holds of it.
 
-    Returns the data and the labelled corpora without what had to be left out.
+    Plain speech is taught as neutral. Returns the data, and the labelled corpora without what
+    had to be left out.
     """
     learnt, tried = surroundings(sources)
     first, *others = corpora(sources)
@@ -63,13 +66,13 @@ def gather(sources: Sources, workdir: Path, jobs: int) -> tuple[Data, list[Corpu
     trials = None
     if tried.rooms and tried.noises:
         trials = stored(kept[0][0], Trials(tried), workdir, jobs)[1]
+    noise = _sounds(sources.noise, Voices(VOICES, learnt), workdir, jobs)
+    plain = _sounds(sources.plain, Voices(PLAIN_VOICES, learnt), workdir, jobs)
+    taught = [examples for _, examples in kept]
+    if plain is not None:
+        taught.append(replace(plain, clips=tuple(replace(c, emotion=NEUTRAL) for c in plain.clips)))
     return (
-        Data(
-            examples=join([examples for _, examples in kept]),
-            trials=trials,
-            noise=_sounds(sources.noise, Voices(VOICES, learnt), workdir, jobs),
-            plain=_sounds(sources.plain, Voices(PLAIN_VOICES, learnt), workdir, jobs),
-        ),
+        Data(examples=join(taught), trials=trials, noise=noise, plain=plain),
         [corpus for corpus, _ in kept],
     )
 

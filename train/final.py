@@ -13,7 +13,6 @@ from tqdm.auto import tqdm
 from affectd.daemon.emotion.bundle import normalise
 from affectd.train import gate
 from affectd.train.corpora.corpus import Corpus, CorpusError
-from affectd.train.examples import join
 from affectd.train.fit import fit
 from affectd.train.provenance import commit
 from affectd.train.recipe import Recipe
@@ -36,12 +35,9 @@ def fit_final(
         for network in NETWORKS:
             fitted = fit(examples, rows, None, network, recipe, seed, on_epoch=bar.update)
             fitted.model.save(folder / f"{network}.keras")
-        speech = examples if data.plain is None else join([examples, data.plain])
-        every = np.arange(len(speech.clip))
         noise_rows = np.arange(len(data.noise.clip))
-        gate.fit(speech, every, data.noise, noise_rows, fitted.prior, seed).save(
-            folder / "speech.keras"
-        )
+        fitted_gate = gate.fit(examples, rows, data.noise, noise_rows, fitted.prior, seed)
+        fitted_gate.save(folder / "speech.keras")
         bar.update()
     prior = fitted.prior
     some = np.random.default_rng(seed).permutation(np.flatnonzero(examples.condition == 0))

@@ -150,7 +150,9 @@ def actors(evaluation: Evaluation, path: Path) -> None:
     """Draw the UAR of each actor."""
     per_actor = evaluation.figures["per_actor"]
     figure, axes = plt.subplots(figsize=(9, 4))
-    axes.bar([name.rsplit("_", 1)[-1] for name in per_actor], list(per_actor.values()))
+    places = np.arange(len(per_actor))
+    axes.bar(places, list(per_actor.values()))
+    axes.set_xticks(places, [name.rsplit("_", 1)[-1] for name in per_actor])
     axes.set(title=f"{evaluation.system}: UAR of each actor, 20 heard", xlabel="actor", ylim=(0, 1))
     _save(figure, path)
 

@@ -14,7 +14,7 @@ class RecipeError(AffectdError):
 class Recipe:
     """The ingredients; a value of 0 leaves an ingredient out."""
 
-    epochs: int = 40
+    epochs: int = 32
     batch: int = 32
     learning_rate: float = 2e-3  # at the start; falls to 0 along a half cosine
     weight_decay: float = 0.02
@@ -26,7 +26,7 @@ class Recipe:
     pauses: int = 1  # stretches of time set to zero (SpecAugment)
     pause_frames: int = 25  # at most, of 10 ms
     virtual: float = 0.5  # share of utterances by virtual voices
-    others: float = 0.6  # utterances of other corpora for each of the corpus that is tested
+    others: float = 0.4  # utterances of other corpora for each of the corpus that is tested
     adaptation: bool = True  # draw how much was heard of a voice before; else nothing
     filters: int = 16  # of the first convolution over time and bands; the second has twice
     width: int = 128  # channels of the convolutions over time

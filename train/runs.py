@@ -18,8 +18,8 @@ from tqdm.auto import tqdm
 from affectd.daemon.emotion.decision import combine
 from affectd.daemon.errors import AffectdError
 from affectd.train.adaptation import HEARD, Adaptation
-from affectd.train.examples import Examples, Statistics, join, statistics
-from affectd.train.folds import COUNT, split
+from affectd.train.examples import Examples, Statistics, statistics
+from affectd.train.folds import COUNT, Split, split
 from affectd.train.recipe import Recipe
 
 JOINED: Final = "cnn+lstm"
@@ -98,7 +98,7 @@ class GateRun:
 
     fold: int
     seed: int
-    speech_validation: NDArray[np.float64]
+    speech_validation: NDArray[np.float64]  # in all voices
     speech_test: NDArray[np.float64]
     rows: dict[str, NDArray[np.int64]]  # trials, noise, plain: of the held-out part
     p: dict[str, NDArray[np.float64]]
@@ -121,6 +121,18 @@ def dealt(sounds: Examples) -> NDArray[np.int64]:
     """The fold that tests each clip, by its speaker's name, shape (len(clips),)."""
     digests = [hashlib.sha256(clip.speaker.encode()).digest() for clip in sounds.clips]
     return np.array([int.from_bytes(digest[:4]) % COUNT for digest in digests])
+
+
+def taught(data: Data, parts: Split, fold: int) -> NDArray[np.int64]:
+    """The training rows without plain speech that the fold tests."""
+    if data.plain is None:
+        return parts.train
+    tested = [
+        clip.speaker
+        for clip, of in zip(data.plain.clips, dealt(data.plain), strict=True)
+        if of == fold
+    ]
+    return parts.train[~np.isin(data.examples.speaker[parts.train], tested)]
 
 
 def run_all(
@@ -236,21 +248,22 @@ def _fit(data: Data, system: str, fold: int, seed: int, recipe: Recipe) -> "Run 
         return _fit_gate(data, fold, seed)
     examples = data.examples
     parts = split(examples, fold, seed)
+    rows = taught(data, parts, fold)
     if system == "svm":
         from affectd.train.classical import fit as fit_classical
 
-        fitted: Any = fit_classical(examples, parts.train, parts.validation, seed)
+        fitted: Any = fit_classical(examples, rows, parts.validation, seed)
     else:
         from affectd.train.fit import fit
 
-        fitted = fit(examples, parts.train, parts.validation, system, recipe, seed)
+        fitted = fit(examples, rows, parts.validation, system, recipe, seed)
     everything = list(heard_keys())
     asked = [key for key in everything if key[0] == SERVED]
     others = {}
     if data.trials is not None:
         testers = np.unique(examples.speaker[parts.test])
-        rows = np.flatnonzero(np.isin(data.trials.speaker, testers))
-        others["trials"] = _answers(fitted, data.trials, rows, asked, seed)
+        tried = np.flatnonzero(np.isin(data.trials.speaker, testers))
+        others["trials"] = _answers(fitted, data.trials, tried, asked, seed)
     for name, sounds in (("noise", data.noise), ("plain", data.plain)):
         if sounds is not None:
             keys = everything[:1] if name == "noise" else [everything[0], *asked]
@@ -287,27 +300,24 @@ def _answers(
 
 
 def _fit_gate(data: Data, fold: int, seed: int) -> GateRun:
-    """Fit the gate without the test and validation speakers, and without two sixths of sounds."""
+    """Fit the gate without the test and validation speakers, and without a sixth of the sounds."""
     from affectd.train import gate
 
     examples, noise = data.examples, data.noise
     assert noise is not None  # noqa: S101
     parts = split(examples, fold, seed)
-    unseen = (fold, (fold + 1) % COUNT)
-    prior = statistics(examples, parts.train)
-    speech, rows = examples, parts.train
-    if data.plain is not None:
-        plain = np.flatnonzero(~np.isin(dealt(data.plain)[data.plain.clip], unseen))
-        speech = join([examples, data.plain])
-        rows = np.concatenate([rows, len(examples.clip) + plain])
-    noise_rows = np.flatnonzero(~np.isin(dealt(noise)[noise.clip], unseen))
-    fitted = gate.fit(speech, rows, noise, noise_rows, prior, seed)
+    rows = taught(data, parts, fold)
+    prior = statistics(examples, rows)
+    noise_rows = np.flatnonzero(dealt(noise)[noise.clip] != fold)
+    fitted = gate.fit(examples, rows, noise, noise_rows, prior, seed)
 
     def judge(which: Examples, of: NDArray[np.int64]) -> NDArray[np.float64]:
         return gate.probabilities(fitted, which, of, prior)
 
+    # In virtual voices too: the gate must open for speech in noise and in rooms.
+    validators = np.unique(examples.speaker[parts.validation])
+    validating = np.flatnonzero(np.isin(examples.speaker, validators))
     held: dict[str, tuple[Examples, NDArray[np.int64]]] = {"noise": (noise, held_out(noise, fold))}
-    held["noise_validation"] = (noise, held_out(noise, unseen[1]))
     if data.plain is not None:
         held["plain"] = (data.plain, held_out(data.plain, fold))
     if data.trials is not None:
@@ -316,7 +326,7 @@ def _fit_gate(data: Data, fold: int, seed: int) -> GateRun:
     return GateRun(
         fold=fold,
         seed=seed,
-        speech_validation=judge(examples, parts.validation),
+        speech_validation=judge(examples, validating),
         speech_test=judge(examples, parts.test),
         rows={name: of for name, (_, of) in held.items()},
         p={name: judge(which, of) for name, (which, of) in held.items()},
