@@ -14,7 +14,7 @@ RUN_PACKAGES := libportaudio2
 TEST_PACKAGES := $(RUN_PACKAGES) mosquitto mosquitto-clients pulseaudio pulseaudio-utils \
 	libasound2-plugins systemd
 
-.PHONY: help run test lint format schemas bench evaluate ancestor bundle wheel clean
+.PHONY: help run test lint format schemas bench evaluate ablate ancestor bundle wheel clean
 
 help:  ## list the chores
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -49,13 +49,17 @@ bench: $(VENV)/dev.stamp  ## speed and memory, beside the ancestor's way
 	@$(call apt,$(TEST_PACKAGES))
 	$(BIN)/python benchmarks/pipeline.py
 
-evaluate: $(VENV)/dev.stamp  ## figures on unseen actors, three seeds (about 40 minutes on 2 cores)
+evaluate: $(VENV)/dev.stamp  ## figures on unseen actors, three seeds (about 70 minutes on 2 cores)
 	$(BIN)/affectd train evaluate $(RECORDINGS)
+
+ablate: $(VENV)/dev.stamp  ## what each ingredient of the recipe brings (about an hour on 2 cores)
+	$(BIN)/affectd train ablate $(RECORDINGS) --folds 1 3 5 --seeds 1
 
 ancestor: $(VENV)/dev.stamp  ## what a random split of oversampled clips pretends
 	$(BIN)/affectd train ancestor --ravdess $(DATA)/ravdess
 
-bundle: $(VENV)/dev.stamp  ## fit the shipped networks on all actors and write models/ (after evaluate)
+bundle: $(VENV)/dev.stamp  ## fit the shipped networks on all and write models/ (after evaluate)
+	$(BIN)/affectd train formats $(RECORDINGS)
 	$(BIN)/affectd train final $(RECORDINGS)
 	$(BIN)/affectd export --to models
 

@@ -19,9 +19,9 @@ from affectd.daemon.emotion.labels import EMOTIONS
 from affectd.daemon.emotion.voice import VoiceSpec
 from affectd.export.card import HEARD, card
 from affectd.export.convert import FORMATS, ExportError, convert
-from affectd.export.formats import FILE as FORMATS_FILE
 from affectd.export.formats import choose
 from affectd.export.parity import check, difference, keras_probabilities
+from affectd.train import report as report_files
 
 GATE: Final = "speech"
 FILES: Final = ("cnn", "lstm", GATE)
@@ -41,7 +41,9 @@ def export(workdir: Path, folder: Path, weights: str | None) -> Bundle:
     report = _result(workdir / "evaluation" / "report.json", "affectd train evaluate")
     _check_belong_together(final, report, workdir)
     if weights is None:
-        weights = choose(_result(workdir / "evaluation" / FORMATS_FILE, "affectd train formats"))
+        weights = choose(
+            _result(workdir / "evaluation" / report_files.FORMATS, "affectd train formats")
+        )
     systems = report["systems"]
     features = joblib.load(workdir / "final" / "features.joblib")
     files: dict[str, bytes] = {}

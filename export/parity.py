@@ -1,7 +1,9 @@
 """Does an exported network say what the Keras one says?"""
 
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +15,7 @@ from affectd.export.convert import ExportError
 
 FLOAT32_LIMIT: Final = 1e-3
 LIMIT: Final = 0.1  # of the smaller formats
+TIMED: Final = 50
 
 
 def keras_probabilities(keras_file: Path, features: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -37,12 +40,27 @@ def probabilities(
     network: bytes, features: NDArray[np.float32], outputs: int
 ) -> NDArray[np.float32]:
     """What an exported network says, shape (n, outputs), of normalised features."""
+    with _running(network, features, outputs) as run:
+        return np.stack([run(one) for one in features])
+
+
+def inference_ms(network: bytes, features: NDArray[np.float32], outputs: int = 8) -> float:
+    """Median time of one inference on one thread, in milliseconds, over some of the features."""
+    with _running(network, features, outputs) as run:
+        times = []
+        for one in features[:TIMED]:
+            began = time.perf_counter()
+            run(one)
+            times.append(1000 * (time.perf_counter() - began))
+    return float(np.median(times))
+
+
+@contextmanager
+def _running(network: bytes, features: NDArray[np.float32], outputs: int) -> Iterator[Network]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.tflite"
         path.write_bytes(network)
-        shape = (features.shape[1], features.shape[2])
-        run = Network(path, shape, runtime_interpreter(), outputs)
-        return np.stack([run(one) for one in features])
+        yield Network(path, (features.shape[1], features.shape[2]), runtime_interpreter(), outputs)
 
 
 def check(name: str, parity: Mapping[str, float], weights: str) -> None:

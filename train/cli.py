@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -213,9 +212,8 @@ def _add_scheduler(command: argparse.ArgumentParser) -> None:
 def _evaluate(args: argparse.Namespace) -> None:
     from affectd.train import report
     from affectd.train.evaluate import evaluate, readings
-    from affectd.train.runs import JOINED, run_all
+    from affectd.train.runs import JOINED, run_all, took_s
 
-    began = time.monotonic()
     data, corpora = _data(args)
     config = replace(_config(args), networks=tuple(args.networks))
     runs, gates = run_all(data, config, args.workdir / "runs", args.jobs, args.scheduler)
@@ -223,10 +221,12 @@ def _evaluate(args: argparse.Namespace) -> None:
         config=config,
         corpora=tuple(corpus.report() for corpus in corpora),
         utterances=data.examples.report(),
-        duration_s=time.monotonic() - began,
+        duration_s=took_s(args.workdir / "runs"),
     )
     is_joined = any(run.system == JOINED for run in runs)
-    of_sounds = readings(data, runs, gates) if gates and is_joined else None
+    of_sounds = None
+    if data.noise is not None and is_joined:
+        of_sounds = readings(data, data.noise, runs, gates)
     folder = args.workdir / "evaluation"
     written = report.write(folder, data, made, evaluate(data, runs), of_sounds)
     if args.json:
@@ -257,13 +257,14 @@ def _ablate(args: argparse.Namespace) -> None:
 
 
 def _formats(args: argparse.Namespace) -> None:
-    from affectd.export.formats import FILE, choose, measure
+    from affectd.export.formats import choose, measure
+    from affectd.train import report
     from affectd.train.runs import load_all
 
     data, _ = _data(args)
     runs = load_all(data, _config(args), args.workdir / "runs")
     table = measure(data, runs, seed=0)
-    path = args.workdir / "evaluation" / FILE
+    path = args.workdir / "evaluation" / report.FORMATS
     path.write_text(json.dumps(table, indent=1) + "\n")
     for form, figures in table.items():
         print(form, ", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
@@ -274,7 +275,8 @@ def _final(args: argparse.Namespace) -> None:
     from affectd.train.final import fit_final
 
     data, corpora = _data(args)
-    fit_final(data, corpora, _config(args).recipe, args.seed, args.workdir / "final")
+    folder = args.workdir / "final"
+    fit_final(data, corpora, _config(args).recipe, args.seed, folder, args.jobs)
     print(f"Fitted on all; now: affectd export --workdir {args.workdir} --to DIR")
 
 

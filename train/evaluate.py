@@ -13,7 +13,6 @@ from affectd.train.adaptation import QUIET
 from affectd.train.conditions import Trials
 from affectd.train.examples import Examples
 from affectd.train.folds import speakers_tested
-from affectd.train.gate import SPEECH_KEPT
 from affectd.train.runs import JOINED, SERVED, Answers, Data, GateRun, Run, dealt, heard_keys
 from affectd.train.scores import (
     MISSED,
@@ -27,6 +26,7 @@ from affectd.train.scores import (
 )
 
 HOUR_S: Final = 3600
+NOISE_PER_HOUR: Final = 1.0  # household noises that pass the gate; fewer become readings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -261,16 +261,19 @@ def _trials(trials: Examples, runs: Sequence[Run]) -> dict[str, dict[str, float]
     return table
 
 
-def readings(data: Data, runs: Sequence[Run], gates: Sequence[GateRun]) -> dict[str, Any]:
+def readings(
+    data: Data, noise_heard: Examples, runs: Sequence[Run], gates: Sequence[GateRun]
+) -> dict[str, Any]:
     """What a daemon with CNN, LSTM and gate would publish of noise, plain and acted speech.
 
-    All thresholds come from validation: the gate lets SPEECH_KEPT of the validation speech of
-    its fold through; sounds are those that neither gate nor networks of the fold have heard.
+    All thresholds come from elsewhere: the networks' from the validation actors of the fold, the
+    gate's from noises of other folds. Sounds are those that neither gate nor networks of the
+    fold have heard.
     """
     examples = data.examples
     joined = [run for run in runs if run.system == JOINED]
     calibrations = by_fold(examples, joined)
-    passed = {fold: gate_threshold(gates, fold) for fold in calibrations}
+    passed = {fold: gate_threshold(noise_heard, gates, without=fold) for fold in calibrations}
     of_gate = {(gate.fold, gate.seed): gate for gate in gates}
     noise, plain = _Count(), _Count()
     trials: dict[str, list[float]] = {}
@@ -296,7 +299,7 @@ def readings(data: Data, runs: Sequence[Run], gates: Sequence[GateRun]) -> dict[
                 trials.setdefault(name, []).append(float(here.mean()))
     return {
         "gate": {
-            "threshold": gate_threshold(gates),
+            "threshold": gate_threshold(noise_heard, gates),
             "speech_kept": float(np.mean(speech)),
             "kept_in_trials": {name: float(np.mean(kept)) for name, kept in trials.items()},
         },
@@ -305,10 +308,25 @@ def readings(data: Data, runs: Sequence[Run], gates: Sequence[GateRun]) -> dict[
     }
 
 
-def gate_threshold(gates: Sequence[GateRun], fold: int | None = None) -> float:
-    """The probability of speech that SPEECH_KEPT of validation speech reaches; None: all folds."""
-    kept = [gate.speech_validation for gate in gates if fold in (None, gate.fold)]
-    return float(np.quantile(np.concatenate(kept), 1 - SPEECH_KEPT))
+def gate_threshold(noise: Examples, gates: Sequence[GateRun], without: int | None = None) -> float:
+    """The lowest threshold that lets NOISE_PER_HOUR household noises through.
+
+    noise: its first corpus is household noise. Every gate judged the noises it had not learnt
+    from; those of the fold `without` are left out, so that its test has no say in it.
+    """
+    household = noise.clips[0].corpus
+    p, hours = [], 0.0
+    of_clip = np.array([clip.corpus == household for clip in noise.clips])
+    for gate in gates:
+        if gate.fold != without:
+            here = noise.corpus[gate.rows["noise"]] == household
+            p.append(gate.p["noise"][here])
+            hours += float(noise.seconds[of_clip & (dealt(noise) == gate.fold)].sum() / HOUR_S)
+    surest = np.sort(np.concatenate(p))[::-1]
+    allowed = int(NOISE_PER_HOUR * hours)
+    if allowed >= len(surest):
+        return 0.0
+    return float(np.nextafter(surest[allowed], 1))
 
 
 class _Count:

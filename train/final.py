@@ -11,35 +11,29 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from affectd.daemon.emotion.bundle import normalise
-from affectd.train import gate
 from affectd.train.corpora.corpus import Corpus, CorpusError
-from affectd.train.fit import fit
+from affectd.train.examples import Statistics, statistics
 from affectd.train.provenance import commit
 from affectd.train.recipe import Recipe
-from affectd.train.runs import Data
+from affectd.train.runs import Data, quiet_one_thread
 
-NETWORKS: Final = ("cnn", "lstm")
+FILES: Final = ("lstm", "cnn", "speech")
 PARITY_ROWS: Final = 200  # real utterances on which export compares the networks
 
 
 def fit_final(
-    data: Data, corpora: Sequence[Corpus], recipe: Recipe, seed: int, folder: Path
+    data: Data, corpora: Sequence[Corpus], recipe: Recipe, seed: int, folder: Path, jobs: int
 ) -> None:
     """Fit CNN, LSTM and gate on all rows; write them, final.json and real features to a folder."""
     if data.noise is None:
         raise CorpusError("the speech gate learns from noise; name folders of it with --noise")
     folder.mkdir(parents=True, exist_ok=True)
     examples = data.examples
-    rows = np.arange(len(examples.clip))
-    with tqdm(total=len(NETWORKS) * recipe.epochs + 1, desc="final fits", unit="epoch") as bar:
-        for network in NETWORKS:
-            fitted = fit(examples, rows, None, network, recipe, seed, on_epoch=bar.update)
-            fitted.model.save(folder / f"{network}.keras")
-        noise_rows = np.arange(len(data.noise.clip))
-        fitted_gate = gate.fit(examples, rows, data.noise, noise_rows, fitted.prior, seed)
-        fitted_gate.save(folder / "speech.keras")
-        bar.update()
-    prior = fitted.prior
+    prior = statistics(examples, np.arange(len(examples.clip)))
+    tasks = [joblib.delayed(_fit)(data, name, recipe, prior, seed, folder) for name in FILES]
+    fits = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
+    for _ in tqdm(fits, total=len(FILES), desc="final fits", unit="fit"):
+        pass
     some = np.random.default_rng(seed).permutation(np.flatnonzero(examples.condition == 0))
     some = some[:PARITY_ROWS]
     features = normalise(examples.features[some], prior.mean, prior.std, examples.frames[some])
@@ -64,3 +58,17 @@ def fit_final(
         ],
     }
     (folder / "final.json").write_text(json.dumps(made, indent=2) + "\n")
+
+
+def _fit(data: Data, name: str, recipe: Recipe, prior: Statistics, seed: int, folder: Path) -> None:
+    quiet_one_thread()
+    from affectd.train import gate
+    from affectd.train.fit import fit
+
+    rows = np.arange(len(data.examples.clip))
+    if name == "speech" and data.noise is not None:
+        noise_rows = np.arange(len(data.noise.clip))
+        model = gate.fit(data.examples, rows, data.noise, noise_rows, prior, seed)
+    else:
+        model = fit(data.examples, rows, None, name, recipe, seed).model
+    model.save(folder / f"{name}.keras")

@@ -16,18 +16,16 @@ EPOCHS: Final = 12
 STEPS: Final = 150  # an epoch
 BATCH: Final = 32
 GAIN_STD_DB: Final = 10.0  # of the level at random, so that it is not learnt
-SPEECH_KEPT: Final = 0.98  # of validation speech
 
 
 def network(spec: FeatureSpec) -> Any:
-    """Two strided convolutions over time, pooled by attention to one probability."""
+    """Three strided convolutions over time, pooled by attention to one probability."""
     sound = keras.Input((spec.n_frames, spec.n_mfcc))
     spoken = Spoken()(sound)
     x = sound
-    for filters in (32, 48):
-        x = layers.Conv1D(filters, 5, strides=2, padding="same", use_bias=False)(x)
+    for filters, kernel in ((48, 5), (64, 5), (64, 3)):
+        x = layers.Conv1D(filters, kernel, strides=2, padding="same", use_bias=False)(x)
         x = layers.ReLU()(layers.BatchNormalization()(x))
-        x = layers.SpatialDropout1D(0.1)(x)
         spoken = layers.MaxPooling1D(2, padding="same")(spoken)
     x = layers.Dropout(0.3)(AttentivePooling(32)([x, spoken]))
     return keras.Model(sound, layers.Dense(1, activation="sigmoid")(x), name="speech")

@@ -15,7 +15,8 @@ from affectd.train.runs import JOINED, Data, RunConfig
 
 FILE: Final = "report.json"
 COMMITTED: Final = Path(__file__).parent / "results"
-ABLATION: Final = "ablation.json"
+ABLATION: Final = "ablation.json"  # by `affectd train ablate`
+FORMATS: Final = "formats.json"  # by `affectd train formats`
 
 
 class ReportError(AffectdError):
@@ -57,9 +58,9 @@ def write(
         "systems": {evaluation.system: evaluation.figures for evaluation in evaluations},
         "readings": readings,
     }
-    ablation = folder / ABLATION
-    if ablation.exists():
-        report["ablation"] = json.loads(ablation.read_text())
+    for name in (ABLATION, FORMATS):
+        if (folder / name).exists():
+            report[name.removesuffix(".json")] = json.loads((folder / name).read_text())
     (folder / FILE).write_text(json.dumps(report, indent=1) + "\n")
     (folder / "report.md").write_text(markdown(report))
     plots.class_distribution(data.examples, folder / "classes.png")
@@ -155,6 +156,8 @@ def markdown(report: dict[str, Any]) -> str:
         parts += ["## Readings of what is not acted emotion", _readings(report["readings"])]
     if "ablation" in report:
         parts += ["## What each ingredient brings", ablation_table(report["ablation"])]
+    if "formats" in report:
+        parts += ["## Formats", formats_table(report["formats"])]
     parts += ["## Confusion and learning"]
     for name, figures in systems.items():
         file = name.replace("+", "_")
@@ -256,4 +259,20 @@ def ablation_table(ablation: dict[str, Any]) -> str:
             for one in figures.values()
         ]
         rows.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def formats_table(formats: dict[str, dict[str, float]]) -> str:
+    """A Markdown table of what each format of the weights costs."""
+    rows = [
+        "UAR of the networks of one seed in TensorFlow Lite, 20 utterances heard before.",
+        "",
+        "| weights | cnn | lstm | cnn+lstm | kB, cnn / lstm | ms, cnn / lstm |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for form, one in formats.items():
+        cells = [f"{100 * one[name]:.1f}" for name in ("cnn", "lstm", JOINED)]
+        cells.append(f"{one['cnn_bytes'] / 1000:.0f} / {one['lstm_bytes'] / 1000:.0f}")
+        cells.append(f"{one['cnn_ms']:.2f} / {one['lstm_ms']:.2f}")
+        rows.append(f"| {form} | {' | '.join(cells)} |")
     return "\n".join(rows)

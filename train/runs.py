@@ -98,7 +98,6 @@ class GateRun:
 
     fold: int
     seed: int
-    speech_validation: NDArray[np.float64]  # in all voices
     speech_test: NDArray[np.float64]
     rows: dict[str, NDArray[np.int64]]  # trials, noise, plain: of the held-out part
     p: dict[str, NDArray[np.float64]]
@@ -177,6 +176,12 @@ def load_all(data: Data, config: RunConfig, folder: Path) -> list[Run]:
     if not runs:
         raise RunError(f"{folder} holds no runs; run `affectd train evaluate` first")
     return runs
+
+
+def took_s(folder: Path) -> float:
+    """Seconds from the first start of the runs in a folder to the end of the last one."""
+    ended = [path.stat().st_mtime for path in folder.glob("*-fold*-seed*.joblib")]
+    return max(ended) - (folder / "config.json").stat().st_mtime
 
 
 def quiet_one_thread() -> None:
@@ -314,9 +319,6 @@ def _fit_gate(data: Data, fold: int, seed: int) -> GateRun:
     def judge(which: Examples, of: NDArray[np.int64]) -> NDArray[np.float64]:
         return gate.probabilities(fitted, which, of, prior)
 
-    # In virtual voices too: the gate must open for speech in noise and in rooms.
-    validators = np.unique(examples.speaker[parts.validation])
-    validating = np.flatnonzero(np.isin(examples.speaker, validators))
     held: dict[str, tuple[Examples, NDArray[np.int64]]] = {"noise": (noise, held_out(noise, fold))}
     if data.plain is not None:
         held["plain"] = (data.plain, held_out(data.plain, fold))
@@ -326,7 +328,6 @@ def _fit_gate(data: Data, fold: int, seed: int) -> GateRun:
     return GateRun(
         fold=fold,
         seed=seed,
-        speech_validation=judge(examples, validating),
         speech_test=judge(examples, parts.test),
         rows={name: of for name, (_, of) in held.items()},
         p={name: judge(which, of) for name, (which, of) in held.items()},

@@ -1,3 +1,3 @@
-from tests.train.conftest import few_actors
+from tests.train.conftest import few_actors, few_noises
 
-__all__ = ["few_actors"]
+__all__ = ["few_actors", "few_noises"]

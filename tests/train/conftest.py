@@ -32,3 +32,12 @@ def examples(few_actors: Path) -> Examples:
 def rows(examples: Examples) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """All utterances as recorded."""
     return np.flatnonzero(examples.condition == 0)
+
+
+@pytest.fixture(scope="session")
+def few_noises(ravdess_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real sounds that pass the voice detector and are no speech."""
+    root = tmp_path_factory.mktemp("noise") / "sounds"
+    root.mkdir()
+    (root / "chainsaw").symlink_to(ravdess_root.parent / "noise" / "esc10" / "chainsaw")
+    return root

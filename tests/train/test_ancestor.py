@@ -3,7 +3,7 @@ import pytest
 from numpy.typing import NDArray
 
 from affectd.train import ancestor
-from affectd.train.folds import FOLDS
+from affectd.train.folds import EMOBOX
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_the_honest_protocol_tests_every_clip_once_on_unseen_actors(
         assert not seen & unseen
         tested += test[:, 0].astype(int).tolist()
     assert sorted(tested) == list(range(480))
-    assert len(FOLDS) == 6
+    assert len(EMOBOX) == 6
 
 
 def test_the_table_sets_both_protocols_side_by_side() -> None:

@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,10 +63,10 @@ def spoilt(examples: Examples) -> Examples:
     return replace(examples, features=features)
 
 
-def learnt(examples: Examples, folder: Path) -> list[NDArray[np.float64]]:
+def learnt(examples: Examples, folder: Path) -> list[NDArray[np.floating[Any]]]:
     """All that a run takes from training and validation: what it was fitted to and calibrated by."""
     runs, _ = run_all(Data(examples), QUICK, folder, jobs=1)
-    values: list[NDArray[np.float64]] = []
+    values: list[NDArray[np.floating[Any]]] = []
     for run in runs:
         calibration = by_fold(examples, [run])[0]
         values += [run.validation.by_heard[SERVED], np.array([calibration.temperature])]
@@ -75,7 +76,7 @@ def learnt(examples: Examples, folder: Path) -> list[NDArray[np.float64]]:
     return values
 
 
-def alike(one: list[NDArray[np.float64]], two: list[NDArray[np.float64]]) -> bool:
+def alike(one: list[NDArray[np.floating[Any]]], two: list[NDArray[np.floating[Any]]]) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
 
 

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from affectd.daemon.emotion.labels import EMOTIONS
-from affectd.train import batches as module
+from affectd.train.adaptation import Adaptation
 from affectd.train.batches import Batches, masked_loss
 from affectd.train.examples import Examples, join, statistics
 from affectd.train.fit import fit
@@ -71,13 +71,13 @@ def test_an_epoch_draws_no_row_but_those_given(
 ) -> None:
     parts = split(examples, 0, 0)
     drawn: list[int] = []
-    real = module.Adaptation.normalised
+    real = Adaptation.normalised
 
     def recorded(self: object, rows: NDArray[np.int64], *others: object) -> NDArray[np.float32]:
         drawn.extend(rows.tolist())
         return real(self, rows, *others)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module.Adaptation, "normalised", recorded)
+    monkeypatch.setattr(Adaptation, "normalised", recorded)
     epoch(examples, parts.train, Recipe(others=0.0))
     assert set(drawn) <= set(parts.train.tolist())
     assert set(examples.condition[drawn]) == {0, 1}

@@ -1,0 +1,71 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from affectd.daemon.speech.mfcc import FeatureSpec
+from affectd.train import gate, sounds
+from affectd.train.conditions import Voices
+from affectd.train.corpora.corpus import CorpusError
+from affectd.train.evaluate import gate_threshold
+from affectd.train.examples import Examples, extract, statistics
+from affectd.train.runs import GateRun, dealt, held_out
+
+
+@pytest.fixture(scope="module")
+def noise(few_noises: Path) -> Examples:
+    return extract(sounds.load(few_noises, "sounds"), Voices(1), FeatureSpec(), jobs=2)[1]
+
+
+def test_the_gate_tells_unseen_saws_from_unseen_speakers(
+    examples: Examples, noise: Examples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "EPOCHS", 3)
+    unseen = examples.speaker == "ravdess_11"
+    prior = statistics(examples, np.flatnonzero(~unseen))
+    saws = dealt(noise)[noise.clip] == 0
+    fitted = gate.fit(
+        examples, np.flatnonzero(~unseen), noise, np.flatnonzero(~saws), prior, seed=0
+    )
+    speech = gate.probabilities(fitted, examples, np.flatnonzero(unseen), prior)
+    other = gate.probabilities(fitted, noise, np.flatnonzero(saws), prior)
+    assert np.median(speech) > 0.7
+    assert np.median(other) < 0.3
+
+
+def test_every_sound_is_held_out_by_one_fold(noise: Examples) -> None:
+    rows = np.concatenate([held_out(noise, fold) for fold in range(6)])
+    assert sorted(rows) == list(range(len(noise.clip)))
+
+
+def test_the_threshold_lets_one_noise_an_hour_through(noise: Examples) -> None:
+    long = replace(noise, seconds=np.full(len(noise.clips), 90.0))
+    gates = []
+    for fold in range(6):
+        rows = held_out(long, fold)
+        p = np.random.default_rng(fold).random(len(rows))
+        gates.append(GateRun(fold, 0, np.ones(1), {"noise": rows}, {"noise": p}))
+    threshold = gate_threshold(long, gates)
+    passed = sum((gate.p["noise"] >= threshold).sum() for gate in gates)
+    assert passed == int(len(long.clips) * 90 / 3600)
+
+
+def test_the_noises_of_a_fold_have_no_say_in_its_threshold(noise: Examples) -> None:
+    quiet = [
+        GateRun(
+            f,
+            0,
+            np.ones(1),
+            {"noise": held_out(noise, f)},
+            {"noise": np.full(len(held_out(noise, f)), p)},
+        )
+        for f, p in ((0, 0.9), (1, 0.2))
+    ]
+    assert gate_threshold(noise, quiet, without=0) == pytest.approx(0.2)
+    assert gate_threshold(noise, quiet) == pytest.approx(0.9)
+
+
+def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="holds no recordings"):
+        sounds.load(tmp_path, "sounds")
