@@ -17,7 +17,7 @@ from affectd.train.runs import JOINED, SERVED, Answers, Data, GateRun, Run, deal
 from affectd.train.scores import (
     MISSED,
     Scores,
-    bootstrap_uar,
+    bootstrap,
     calibrate,
     calibration_error,
     confusion,
@@ -214,15 +214,13 @@ def _over_seeds(examples: Examples, told: Told, name: str) -> dict[str, Any]:
         )
         for seed in np.unique(told.seed)
     ]
-    figures: dict[str, Any] = {
+    speaker = np.array([examples.clips[i].speaker for i in told.clip])
+    return {
         "mean": float(np.mean(per_seed)),
         "std": float(np.std(per_seed)),
         "per_seed": per_seed,
+        "interval": list(bootstrap(told.truth, told.predicted, speaker)[name]),
     }
-    if name == "uar":
-        speaker = np.array([examples.clips[i].speaker for i in told.clip])
-        figures["interval"] = list(bootstrap_uar(told.truth, told.predicted, speaker))
-    return figures
 
 
 def _scores(told: Told, which: NDArray[np.bool_]) -> Scores:

@@ -20,7 +20,7 @@ from affectd.daemon.speech.segmenter import SegmenterSpec
 from affectd.daemon.speech.vad import DEFAULT_MODE
 from affectd.train import conditions
 from affectd.train.conditions import Trials, Voices
-from affectd.train.corpora.corpus import Clip, Corpus, LeftOut
+from affectd.train.corpora.corpus import Clip, Corpus, CorpusError, LeftOut
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +125,11 @@ def extract(
             left_out[clip] = LeftOut(clip.path, f"the same recording as {first.path.name}")
     kept = corpus.without(frozenset(left_out), tuple(left_out.values()))
     utterances = [one for clip in kept.clips for one in heard[clip].utterances]
+    if not utterances:
+        raise CorpusError(
+            f"{corpus.name}: no speech is heard in its {len(kept.clips)} clips; an utterance "
+            "has at least 0.6 s of speech, at a level above about -50 dBFS"
+        )
     counts = [len(heard[clip].utterances) for clip in kept.clips]
     return kept, Examples(
         features=np.array([features for _, features, _ in utterances], np.float32),
@@ -187,14 +192,6 @@ def _hear(clip: Clip, voices: Voices | Trials, spec: FeatureSpec) -> "_HeardClip
     for number, condition in enumerate(voices.of(clip.speaker)):
         altered = condition.apply(samples, seed=int.from_bytes(digest.digest()[:4]) + number)
         heard += altered.size
-        utterances += [(number, *one) for one in listen(altered, spec)]
+        ear = Ear(spec, SegmenterSpec(), DEFAULT_MODE)
+        utterances += [(number, one.features, one.frames) for one in ear.listen([altered])]
     return _HeardClip(digest.hexdigest(), heard / spec.rate_hz, utterances)
-
-
-def listen(samples: NDArray[np.int16], spec: FeatureSpec) -> list[tuple[NDArray[np.float32], int]]:
-    """Features of each utterance in a recording, and how many frames of it are not padding."""
-    ear = Ear(spec, SegmenterSpec(), DEFAULT_MODE)
-    return [
-        (heard.features, 1 + (heard.utterance.samples.size - spec.window) // spec.hop)
-        for heard in ear.listen([samples])
-    ]

@@ -146,6 +146,8 @@ def markdown(report: dict[str, Any]) -> str:
         "accuracy and macro-F1 with 20 utterances of the voice heard before. "
         f"Commit {report['commit']}, {report['finished']}, {report['duration_s']} s.",
         table(report),
+        "95 % of bootstraps over the actors, with 20 utterances heard:",
+        _intervals(systems),
         "![adaptation](adaptation.png) ![risk and coverage](risk_coverage.png)",
         "## Voice adaptation",
         _adaptation(systems),
@@ -159,12 +161,10 @@ def markdown(report: dict[str, Any]) -> str:
     if "formats" in report:
         parts += ["## Formats", formats_table(report["formats"])]
     parts += ["## Confusion and learning"]
-    for name, figures in systems.items():
+    for name in systems:
         file = name.replace("+", "_")
-        low, high = figures["uar"]["heard_20"]["interval"]
         curves = "" if name in (JOINED, "svm") else f" ![learning curves](curves_{file}.png)"
         parts += [
-            f"{name}: 95 % of bootstraps over the actors have a UAR of {low:.3f} to {high:.3f}.",
             f"![confusion](confusion_{file}.png){curves}",
         ]
     recipe = "\n".join(f"{name}: {value}" for name, value in config["recipe"].items())
@@ -176,6 +176,15 @@ def markdown(report: dict[str, Any]) -> str:
         f"```\n{recipe}\n```",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _intervals(systems: dict[str, Any]) -> str:
+    rows = ["| system | UAR | accuracy | macro-F1 |", "| --- | --- | --- | --- |"]
+    for name, figures in systems.items():
+        several = (figures["uar"]["heard_20"], figures["accuracy"], figures["macro_f1"])
+        ends = [[100 * end for end in figure["interval"]] for figure in several]
+        rows.append(f"| {name} | " + " | ".join(f"{a:.1f} to {b:.1f}" for a, b in ends) + " |")
+    return "\n".join(rows)
 
 
 def _adaptation(systems: dict[str, Any]) -> str:

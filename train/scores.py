@@ -38,20 +38,30 @@ def score(truth: NDArray[np.int64], predicted: NDArray[np.int64]) -> Scores:
     )
 
 
-def bootstrap_uar(
+def bootstrap(
     truth: NDArray[np.int64], predicted: NDArray[np.int64], speaker: NDArray[np.str_]
-) -> tuple[float, float]:
-    """The 95 % interval of the UAR over speakers, drawn with replacement; all of shape (n,)."""
-    names = np.unique(speaker)
-    right = np.array(
-        [[np.sum((speaker == s) & (truth == k) & (predicted == k)) for k in LABELS] for s in names]
-    )
-    asked = np.array([[np.sum((speaker == s) & (truth == k)) for k in LABELS] for s in names])
-    drawn = np.random.default_rng(0).integers(len(names), size=(RESAMPLES, len(names)))
-    with np.errstate(invalid="ignore"):
-        recalls = right[drawn].sum(axis=1) / asked[drawn].sum(axis=1)
-    low, high = np.nanquantile(np.nanmean(recalls, axis=1), [0.025, 0.975])
-    return float(low), float(high)
+) -> dict[str, tuple[float, float]]:
+    """The 95 % interval of each figure over speakers drawn with replacement.
+
+    truth, predicted, speaker: shape (n,). Returns low and high end by the names in Scores.
+    """
+    of_speaker = [
+        confusion(truth[speaker == s], predicted[speaker == s]) for s in np.unique(speaker)
+    ]
+    drawn = np.random.default_rng(0).integers(len(of_speaker), size=(RESAMPLES, len(of_speaker)))
+    counts = np.array(of_speaker)[drawn].sum(axis=1)  # (RESAMPLES, 8, 9)
+    right = np.diagonal(counts, axis1=1, axis2=2)
+    asked, answered = counts.sum(axis=2), counts.sum(axis=1)[:, : len(EMOTIONS)]
+    known = asked.sum(axis=0) > 0  # emotions that there are
+    figures = {
+        "uar": (right / np.maximum(asked, 1))[:, known].mean(axis=1),
+        "accuracy": right.sum(axis=1) / asked.sum(axis=1),
+        "macro_f1": (2 * right / np.maximum(asked + answered, 1))[:, known].mean(axis=1),
+    }
+    return {
+        name: (float(np.quantile(values, 0.025)), float(np.quantile(values, 0.975)))
+        for name, values in figures.items()
+    }
 
 
 def calibrate(truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> Calibration:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from affectd.daemon.emotion.decision import soften
 from affectd.train.scores import (
     MISSED,
-    bootstrap_uar,
+    bootstrap,
     calibrate,
     calibration_error,
     confusion,
@@ -91,7 +91,7 @@ def test_the_bootstrap_interval_is_wider_when_speakers_differ() -> None:
     alike = np.where(np.arange(192) % 2 == 0, truth, (truth + 1) % 8)
     odd = np.repeat(np.arange(24) % 2 == 0, 8)
     differing = np.where(odd, truth, (truth + 1) % 8)
-    spans = [np.diff(bootstrap_uar(truth, p, speaker))[0] for p in (alike, differing)]
+    spans = [np.diff(bootstrap(truth, p, speaker)["uar"])[0] for p in (alike, differing)]
     assert spans[0] == pytest.approx(0, abs=1e-9)
     assert spans[1] > 0.2
 
@@ -101,3 +101,13 @@ def test_the_confusion_counts_missed_clips_apart() -> None:
     assert counts.shape == (8, 9)
     assert counts[0, :2].tolist() == [1, 1]
     assert counts[1, 8] == 1
+
+
+def test_a_bootstrap_of_alike_speakers_agrees_with_the_scores() -> None:
+    truth = np.tile(np.repeat(np.arange(8), 2), 10)
+    predicted = np.where(np.arange(160) % 4 == 0, (truth + 1) % 8, truth)
+    speaker = np.repeat([f"s{number}" for number in range(10)], 16)
+    scores = score(truth, predicted)
+    for name, (low, high) in bootstrap(truth, predicted, speaker).items():
+        assert low == pytest.approx(getattr(scores, name))
+        assert high == pytest.approx(getattr(scores, name))
