@@ -128,6 +128,7 @@ def measure_affectd(long: Path, paced: Path, folder: Path) -> Cost:
         service = [*AFFECTD, "run", "--input", str(paced)]
         environment = os.environ | {
             "AFFECTD_LOG__PATH": str(folder / "readings.jsonl"),
+            "AFFECTD_EMOTION__VOICE_FOLDER": str(folder),
             "AFFECTD_MQTT__HOST": "127.0.0.1",
             "AFFECTD_MQTT__PORT": str(subscriber.port),
         }

@@ -32,6 +32,10 @@ def measure(data: Data, runs: Sequence[Run], seed: int) -> dict[str, dict[str, f
     """
     chosen = {(r.system, r.fold): r for r in runs if r.seed == seed and r.system in NETWORKS}
     folds = sorted({fold for _, fold in chosen})
+    if not folds or len(chosen) < len(NETWORKS) * len(folds):
+        raise ExportError(
+            "the formats need CNN and LSTM on the same folds; evaluate with both networks"
+        )
     table: dict[str, dict[str, float]] = {}
     with tqdm(total=len(FORMATS) * len(chosen), desc="formats", unit="network") as bar:
         for form in FORMATS:

@@ -9,6 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from affectd.daemon.emotion.labels import EMOTIONS
 from affectd.train.adaptation import HEARD, Adaptation
 from affectd.train.examples import Examples, Statistics, statistics
 
@@ -26,7 +27,10 @@ class Functionals:
     def predict(self, normalised: NDArray[np.float32]) -> NDArray[np.float64]:
         """Pseudo-probabilities, shape (n, 8), of normalised features."""
         margins = self._machine.decision_function(functionals(normalised))
-        powers = np.exp(margins - margins.max(axis=1, keepdims=True))
+        if margins.ndim == 1:  # of two emotions, scikit-learn gives the margin of the second
+            margins = np.stack([-margins, margins], axis=1)
+        powers = np.zeros((len(normalised), len(EMOTIONS)))
+        powers[:, self._machine.classes_] = np.exp(margins - margins.max(axis=1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 

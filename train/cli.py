@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -225,7 +226,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     )
     is_joined = any(run.system == JOINED for run in runs)
     of_sounds = None
-    if data.noise is not None and is_joined:
+    if data.noise is not None and is_joined and len(config.folds) > 1:
         of_sounds = readings(data, data.noise, runs, gates)
     folder = args.workdir / "evaluation"
     written = report.write(folder, data, made, evaluate(data, runs), of_sounds)
@@ -265,6 +266,7 @@ def _formats(args: argparse.Namespace) -> None:
     runs = load_all(data, _config(args), args.workdir / "runs")
     table = measure(data, runs, seed=0)
     path = args.workdir / "evaluation" / report.FORMATS
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(table, indent=1) + "\n")
     for form, figures in table.items():
         print(form, ", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
@@ -319,8 +321,8 @@ def _data(args: argparse.Namespace) -> "tuple[Data, list[Corpus]]":
 
     data, corpora = gather(_sources(args), args.workdir, args.jobs)
     for corpus in corpora:
-        print(corpus.report())
-    print(data.examples.report())
+        print(corpus.report(), file=sys.stderr)
+    print(data.examples.report(), file=sys.stderr)
     return data, corpora
 
 

@@ -17,6 +17,7 @@ from affectd.train.runs import Data
 VOICES: Final = 8  # of each speaker of the first corpus, and of each noise
 OTHER_VOICES: Final = 3  # of each speaker of the other corpora: they have speakers of their own
 PLAIN_VOICES: Final = 2
+LEAST_SOUNDS: Final = 12  # of noise, and of plain speech
 NEUTRAL: Final = EMOTIONS.index("neutral")
 
 
@@ -35,6 +36,7 @@ def corpora(sources: Sources) -> list[Corpus]:
     """Load the labels of every corpus. Raises CorpusError if there is none, or one is amiss."""
     loaded = [layouts.load(key, folder) for key, folder in sources.corpora.items()]
     loaded += [table.load(path) for path in sources.tables]
+    _check_names([*(corpus.clips[0].corpus for corpus in loaded), *_names(sources)])
     if not loaded:
         raise CorpusError("no corpus is named; name at least one, such as --ravdess DIR")
     return loaded
@@ -80,8 +82,25 @@ def gather(sources: Sources, workdir: Path, jobs: int) -> tuple[Data, list[Corpu
 def _sounds(folders: tuple[Path, ...], voices: Voices, workdir: Path, jobs: int) -> Examples | None:
     if not folders:
         return None
-    loaded = [sounds.load(folder, folder.name) for folder in folders]
+    loaded = [sounds.load(folder, folder.resolve().name) for folder in folders]
+    if (count := sum(len(corpus.clips) for corpus in loaded)) < LEAST_SOUNDS:
+        raise CorpusError(
+            f"{', '.join(map(str, folders))} hold {count} recording(s), {LEAST_SOUNDS} are needed, "
+            "so that every fold can test some; add others"
+        )
     return join([stored(corpus, voices, workdir, jobs)[1] for corpus in loaded])
+
+
+def _names(sources: Sources) -> list[str]:
+    return [folder.resolve().name for folder in (*sources.noise, *sources.plain)]
+
+
+def _check_names(names: list[str]) -> None:
+    """Speakers are told apart by the names of their corpora, which are those of folders."""
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise CorpusError(
+            f"two of the recordings' folders are named {', '.join(sorted(twice))}; rename one"
+        )
 
 
 def _files(place: Path) -> Iterator[Path]:

@@ -57,7 +57,8 @@ def split(examples: Examples, fold: int, seed: int) -> Split:
     """Part the examples by speaker: the fold's testers, and validating speakers drawn by seed.
 
     fold: from 0. Of the first corpus's other speakers two men and two women validate, or as many
-    as leave one to train. All other corpora train. Raises CorpusError if a part would be empty.
+    as leave one to train. All other speakers of all corpora train. Raises CorpusError if a part
+    would be empty.
     """
     first = examples.clips[0].corpus
     of_first = {clip.speaker: clip.gender for clip in examples.clips if clip.corpus == first}
@@ -69,11 +70,11 @@ def split(examples: Examples, fold: int, seed: int) -> Split:
         alike = [speaker for speaker in others if of_first[speaker] == gender]
         count = min(VALIDATION_PER_GENDER, len(alike) - 1)
         validation += random.permutation(alike)[:count].tolist()
-    as_recorded = examples.condition == 0
+    own = (examples.corpus == first) & (examples.condition == 0)
     parts = Split(
         train=np.flatnonzero(~np.isin(examples.speaker, [*test, *validation])),
-        validation=np.flatnonzero(as_recorded & np.isin(examples.speaker, validation)),
-        test=np.flatnonzero(as_recorded & np.isin(examples.speaker, test)),
+        validation=np.flatnonzero(own & np.isin(examples.speaker, validation)),
+        test=np.flatnonzero(own & np.isin(examples.speaker, test)),
     )
     missing = set(others) - set(validation)
     if not (parts.validation.size and parts.test.size and missing):

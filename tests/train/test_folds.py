@@ -66,6 +66,16 @@ def test_too_few_speakers_to_test_on_unseen_ones_are_refused(examples: Examples)
         speakers_tested(renamed(examples, "home"), 0)
 
 
+def test_a_test_actor_who_also_sings_does_not_train(examples: Examples) -> None:
+    from affectd.train.examples import join
+
+    song = replace(examples, clips=tuple(replace(c, corpus="song") for c in examples.clips))
+    both = join([examples, song])
+    parts = split(both, 0, 0)
+    assert set(both.corpus[parts.test]) == {"ravdess"}
+    assert not set(both.speaker[parts.train]) & set(both.speaker[parts.test])
+
+
 def test_another_corpus_is_only_learnt_from(examples: Examples) -> None:
     from affectd.train.examples import join
 

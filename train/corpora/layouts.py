@@ -32,6 +32,7 @@ class Layout:
     example: str  # of a file, below the corpus's folder
     files: re.Pattern[str]  # of the corpus, matched on the path below its folder, no suffix
     label: Callable[[re.Match[str]], Label | None]  # None for an emotion that affectd lacks
+    people: str = ""  # the layout whose speakers these are, if not this one
 
 
 def load(key: str, root: Path) -> Corpus:
@@ -57,7 +58,7 @@ def load(key: str, root: Path) -> Corpus:
             continue
         if label is not None:
             emotion = EMOTIONS.index(label.emotion)
-            speaker = f"{key}_{label.speaker}"
+            speaker = f"{layout.people or key}_{label.speaker}"
             clips.append(Clip(path, key, speaker, emotion, label.gender, label.intensity))
     if not clips and not left_out:
         raise CorpusError(
@@ -78,7 +79,7 @@ def audio_files(root: Path) -> list[Path]:
         raise CorpusError(f"{root} is not a folder; give the folder into which it was unpacked")
     found: list[Path] = []
     seen: set[Path] = set()  # a linked folder may lead back
-    for folder, below, names in os.walk(root, followlinks=True):
+    for folder, below, names in os.walk(root, onerror=_unreadable, followlinks=True):
         here = Path(folder)
         if here.resolve() in seen:
             below.clear()
@@ -87,6 +88,12 @@ def audio_files(root: Path) -> list[Path]:
         below[:] = [name for name in below if not name.startswith(".")]
         found += [here / name for name in names if not name.startswith(".")]
     return sorted(path for path in found if path.suffix.lower() in AUDIO_SUFFIXES)
+
+
+def _unreadable(error: OSError) -> None:
+    raise CorpusError(
+        f"{error.filename} cannot be read ({error.strerror}); allow your user to read it"
+    ) from error
 
 
 def _ravdess(match: re.Match[str]) -> Label:
@@ -255,6 +262,7 @@ LAYOUTS: Final = {
         "Actor_01/03-02-01-01-01-01-01.wav",
         re.compile(r"(?:^|/)Actor_\d\d/03-02-([^/]*)$"),
         _ravdess,
+        people="ravdess",
     ),
     "cremad": Layout(
         "CREMA-D",

@@ -6,7 +6,7 @@ from typing import Final
 
 from affectd.daemon.emotion.labels import EMOTIONS
 from affectd.train.corpora.corpus import Clip, Corpus, CorpusError, LeftOut
-from affectd.train.corpora.layouts import word
+from affectd.train.corpora.layouts import LAYOUTS, word
 
 COLUMNS: Final = ("file", "speaker", "emotion")
 
@@ -20,11 +20,20 @@ def load(table: Path) -> Corpus:
     Raises CorpusError for a table that cannot be read, lacks a column, holds no row, or names
     an emotion that is none of the eight. A missing file is left out and reported.
     """
-    name = table.absolute().parent.name
+    name = table.resolve().parent.name
+    if name in LAYOUTS:
+        raise CorpusError(
+            f"{table} lies in a folder named like the corpus {name}; rename the folder"
+        )
+    seen: dict[Path, int] = {}
     clips: list[Clip] = []
     left_out: list[LeftOut] = []
     for number, row in enumerate(_rows(table), start=2):
         path = table.parent / row["file"]
+        if (first := seen.setdefault(path, number)) != number:
+            raise CorpusError(
+                f"{table}, line {number}: {row['file']} is in line {first} already; remove one"
+            )
         if not path.is_file():
             left_out.append(LeftOut(path, "there is no such file"))
             continue
@@ -66,6 +75,7 @@ def _rows(table: Path) -> list[dict[str, str]]:
             f"{', '.join(COLUMNS)}"
         )
     for number, row in enumerate(rows, start=2):
+        row.update({name: (row[name] or "").strip() for name in COLUMNS})
         if any(not row[name] for name in COLUMNS):
             raise CorpusError(
                 f"{table}, line {number}: {', '.join(COLUMNS)} must all be given; fill the line in"

@@ -1,0 +1,40 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from affectd.daemon.cli import main
+from affectd.train import report
+
+
+def test_the_committed_report_gives_the_main_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "report", "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert set(summary) == {"uar", "seeds", "ece", "coverage", "noise_readings_per_hour"}
+    assert {"cnn+lstm", "cnn", "lstm", "mlp", "svm"} <= set(summary["uar"])
+    for figures in summary["uar"].values():
+        assert set(figures) == {"heard_0", "heard_20", "heard_20_neutral"}
+    assert set(summary["coverage"]) == {"mean", "min_actor", "set_size"}
+    assert summary["noise_readings_per_hour"] >= 0
+
+
+def test_the_committed_report_is_what_its_figures_say() -> None:
+    committed = report.load(report.COMMITTED)
+    assert (report.COMMITTED / "report.md").read_text() == report.markdown(committed)
+    for name in (path.name for path in report.COMMITTED.glob("*.png")):
+        assert f"({name})" in report.markdown(committed)
+
+
+def test_the_default_bundle_was_measured_by_the_committed_report() -> None:
+    from affectd.daemon.emotion import bundle
+
+    committed, shipped = report.load(report.COMMITTED), bundle.load(bundle.DEFAULT)
+    assert shipped.measured.commit == committed["commit"]
+    joined = committed["systems"]["cnn+lstm"]
+    assert shipped.figures["cnn+lstm"]["uar_heard_20"] == joined["uar"]["heard_20"]["mean"]
+
+
+def test_a_damaged_report_is_told(tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text("{")
+    with pytest.raises(report.ReportError, match="is damaged"):
+        report.load(tmp_path)
