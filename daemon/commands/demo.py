@@ -137,8 +137,8 @@ class Subscriber:
 
 def _introduce(recording: Recording, port: int) -> None:
     print(
-        f"Playing {recording.duration_s:.0f} s of acted speech (CREMA-D, by voices the networks "
-        f"have never heard;\nlicence: {FOLDER / 'ATTRIBUTION.md'}) through the whole service.\n"
+        f"Playing {recording.duration_s:.0f} s of acted speech (CREMA-D; source and licence:\n"
+        f"{FOLDER / 'ATTRIBUTION.md'}) through the whole service.\n"
         f"This is what a subscriber to {ROOT}/{NODE}/# on {HOST}:{port} receives:",
         flush=True,
     )
