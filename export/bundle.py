@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-import joblib
 import msgspec
 from tqdm.auto import tqdm
 
@@ -22,6 +21,7 @@ from affectd.export.convert import FORMATS, ExportError, convert
 from affectd.export.formats import choose
 from affectd.export.parity import check, difference, keras_probabilities
 from affectd.train import report as report_files
+from affectd.train.stored import load
 
 GATE: Final = "speech"
 FILES: Final = ("cnn", "lstm", GATE)
@@ -45,7 +45,7 @@ def export(workdir: Path, folder: Path, weights: str | None) -> Bundle:
             _result(workdir / "evaluation" / report_files.FORMATS, "affectd train formats")
         )
     systems = report["systems"]
-    features = joblib.load(workdir / "final" / "features.joblib")
+    features = load(workdir / "final" / "features.joblib")
     files: dict[str, bytes] = {}
     networks: dict[str, dict[str, Any]] = {}
     with tqdm(total=len(FILES) * len(FORMATS), desc="export", unit="network") as bar:

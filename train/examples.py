@@ -21,6 +21,7 @@ from affectd.daemon.speech.vad import DEFAULT_MODE
 from affectd.train import conditions
 from affectd.train.conditions import Trials, Voices
 from affectd.train.corpora.corpus import Clip, Corpus, CorpusError, LeftOut
+from affectd.train.stored import keep, load
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,12 +157,8 @@ def stored(
     spec = spec or FeatureSpec()
     path = workdir / f"features-{_made_of(corpus, voices, spec)}.joblib"
     if not path.exists():
-        made = extract(corpus, voices, spec, jobs)
-        workdir.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".part")
-        joblib.dump(made, unfinished)
-        unfinished.replace(path)
-    kept: tuple[Corpus, Examples] = joblib.load(path, mmap_mode="r")
+        keep(extract(corpus, voices, spec, jobs), path)
+    kept: tuple[Corpus, Examples] = load(path, mmap_mode="r")
     return kept
 
 

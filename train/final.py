@@ -28,6 +28,7 @@ def fit_final(
     if data.noise is None:
         raise CorpusError("the speech gate learns from noise; name folders of it with --noise")
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "final.json").unlink(missing_ok=True)  # written last: without it nothing is exported
     examples = data.examples
     prior = statistics(examples, np.arange(len(examples.clip)))
     tasks = [joblib.delayed(_fit)(data, name, recipe, prior, seed, folder) for name in FILES]

@@ -89,10 +89,12 @@ def load(folder: Path) -> dict[str, Any]:
         raise ReportError(
             f"{path} cannot be read ({error.strerror}); run `affectd train evaluate` first"
         ) from error
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise ReportError(
             f"{path} is damaged ({error}); run `affectd train evaluate` again"
         ) from error
+    if not isinstance(report, dict) or not {"systems", "readings", "config"} <= report.keys():
+        raise ReportError(f"{path} is no report; run `affectd train evaluate` again")
     return report
 
 

@@ -21,6 +21,7 @@ from affectd.train.adaptation import HEARD, Adaptation
 from affectd.train.examples import Examples, Statistics, statistics
 from affectd.train.folds import COUNT, Split, split
 from affectd.train.recipe import Recipe
+from affectd.train.stored import keep, load
 
 JOINED: Final = "cnn+lstm"
 GATE: Final = "gate"
@@ -160,9 +161,9 @@ def run_all(
         )
         for run in fits:
             system = run.system if isinstance(run, Run) else GATE
-            _keep(run, _path(folder, run.seed, run.fold, system))
+            keep(run, _path(folder, run.seed, run.fold, system), compress=3)
             bar.update()
-    kept = [joblib.load(path) for path in found.values()]
+    kept = [load(path) for path in found.values()]
     runs = [run for run in kept if isinstance(run, Run)]
     return [*runs, *_joined(runs)], [run for run in kept if isinstance(run, GateRun)]
 
@@ -173,7 +174,7 @@ def load_all(data: Data, config: RunConfig, folder: Path) -> list[Run]:
     Raises RunError if they were made with another configuration, or there are none.
     """
     _check_folder(folder, config, data)
-    kept = [joblib.load(path) for path in sorted(folder.glob("*-fold*-seed*.joblib"))]
+    kept = [load(path) for path in sorted(folder.glob("*-fold*-seed*.joblib"))]
     runs = [run for run in kept if isinstance(run, Run)]
     if not runs:
         raise RunError(f"{folder} holds no runs; run `affectd train evaluate` first")
@@ -228,7 +229,10 @@ def _check_folder(folder: Path, config: RunConfig, data: Data) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(ours, indent=2) + "\n")
         return
-    theirs = json.loads(path.read_text())
+    try:
+        theirs = json.loads(path.read_text())
+    except ValueError as error:
+        raise RunError(f"{path} is damaged ({error}); remove {folder} and run again") from error
     if theirs != json.loads(json.dumps(ours)):
         recipe = theirs.get("recipe", {})
         mine = asdict(config.recipe).items()
@@ -241,12 +245,6 @@ def _check_folder(folder: Path, config: RunConfig, data: Data) -> None:
 
 def _path(folder: Path, seed: int, fold: int, system: str) -> Path:
     return folder / f"{system}-fold{fold + 1}-seed{seed}.joblib"
-
-
-def _keep(run: "Run | GateRun", path: Path) -> None:
-    unfinished = path.with_suffix(".part")
-    joblib.dump(run, unfinished, compress=3)
-    unfinished.replace(path)
 
 
 def _fit(data: Data, system: str, fold: int, seed: int, recipe: Recipe) -> "Run | GateRun":

@@ -14,6 +14,7 @@ from affectd.train.examples import Examples
 from affectd.train.folds import Split, split
 from affectd.train.recipe import Recipe
 from affectd.train.runs import SERVED, Answers, Data, Run, RunConfig, RunError, heard_keys, run_all
+from affectd.train.stored import StoredError
 
 QUICK = RunConfig(networks=("svm", "mlp"), folds=(0,), seeds=(0,), recipe=Recipe(epochs=1))
 
@@ -124,6 +125,17 @@ def test_runs_of_another_recipe_are_not_taken_up(examples: Examples, tmp_path: P
     other = replace(only, recipe=Recipe(epochs=2, dropout=0.1))
     with pytest.raises(RunError, match=r"it differs in epochs, dropout\); name another --workdir"):
         run_all(Data(examples), other, tmp_path, jobs=1)
+
+
+def test_a_damaged_run_is_told_and_can_be_made_again(examples: Examples, tmp_path: Path) -> None:
+    only = replace(QUICK, networks=("svm",))
+    run_all(Data(examples), only, tmp_path, jobs=1)
+    path = tmp_path / "svm-fold1-seed0.joblib"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(
+        StoredError, match=r"svm-fold1-seed0\.joblib is damaged .*remove it and run"
+    ):
+        run_all(Data(examples), only, tmp_path, jobs=1)
 
 
 def test_a_dask_cluster_takes_the_folds(examples: Examples, tmp_path: Path) -> None:

@@ -34,7 +34,8 @@ def test_the_default_bundle_was_measured_by_the_committed_report() -> None:
     assert shipped.figures["cnn+lstm"]["uar_heard_20"] == joined["uar"]["heard_20"]["mean"]
 
 
-def test_a_damaged_report_is_told(tmp_path: Path) -> None:
-    (tmp_path / "report.json").write_text("{")
-    with pytest.raises(report.ReportError, match="is damaged"):
+@pytest.mark.parametrize(("content", "why"), [("{", "is damaged"), ("{}", "is no report")])
+def test_a_file_that_is_no_report_is_told(content: str, why: str, tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text(content)
+    with pytest.raises(report.ReportError, match=why):
         report.load(tmp_path)
