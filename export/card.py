@@ -47,8 +47,8 @@ on all actors, so that no honest figure of their own can be had on this corpus.
 | --- | --- | --- | --- |
 {figures}
 
-`affectd train evaluate --ravdess DIR` makes these figures. People who listen to the same clips
-agree with the actor's intention in about 67 % of them.
+`affectd train evaluate` makes these figures; train/README.md says how. People who listen to the
+same clips agree with the actor's intention in about 67 % of them.
 
 Largest difference in probability to the Keras networks, on {rows} real utterances:
 
@@ -71,10 +71,10 @@ The speech gate lets {speech_kept} % of the utterances of unseen actors through,
 
 ## Limits
 
-Acted speech of 24 adults, recorded close in a quiet room, in one language. A voice, a room, a
-language or an age unlike these is read less well, and often too surely. What is said is not heard;
-irony and mixed feelings are not known to the networks. Emotions are derived from sound: they are a
-guess, and not a fact about a person. Do not decide about people by it; in the European Union,
+Acted speech of adults, recorded close and quietly, and few languages. A voice, a room, a language
+or an age unlike these is read less well, and often too surely. What is said is not heard; irony and
+mixed feelings are not known to the networks. Emotions are derived from sound: they are a guess, and
+not a fact about a person. Do not decide about people by it; in the European Union,
 emotion recognition at work and in schools is prohibited (AI Act, article 5).
 """
 

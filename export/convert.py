@@ -42,7 +42,7 @@ def _convert(keras_file: str, weights: str) -> bytes:
 
     from affectd.train import networks  # noqa: F401 -- Keras finds its layers by this
 
-    model = keras.models.load_model(keras_file)
+    model = keras.models.load_model(keras_file, compile=False)
     signature = keras.InputSpec(shape=(1, *model.input_shape[1:]), dtype="float32")
     with tempfile.TemporaryDirectory() as folder:
         model.export(folder, format="tf_saved_model", input_signature=[signature], verbose=False)

@@ -24,7 +24,7 @@ def keras_probabilities(keras_file: Path, features: NDArray[np.float32]) -> NDAr
 
     from affectd.train import networks  # noqa: F401 -- Keras finds its layers by this
 
-    model = keras.models.load_model(keras_file)
+    model = keras.models.load_model(keras_file, compile=False)
     return np.asarray(model.predict(features, batch_size=64, verbose=0))
 
 
