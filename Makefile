@@ -61,7 +61,7 @@ ancestor: $(VENV)/dev.stamp  ## what a random split of oversampled clips pretend
 bundle: $(VENV)/dev.stamp  ## fit the shipped networks on all and write models/ (after evaluate)
 	$(BIN)/affectd train formats $(RECORDINGS)
 	$(BIN)/affectd train final $(RECORDINGS)
-	$(BIN)/affectd export --to models
+	$(BIN)/affectd export --to models --weights float16
 
 wheel: | $(BIN)/pip  ## build dist/affectd-*.whl
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
