@@ -1,6 +1,7 @@
 """A clip played into a virtual sound card arrives at an independent subscriber as a reading."""
 
 import json
+import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from affectd.daemon import schemas
 from affectd.daemon.emotion.labels import EMOTIONS
+from tests.bundles import gated
 from tests.conftest import (
     AFFECTD,
     Listener,
@@ -66,9 +68,11 @@ def running(
     mosquitto: Mosquitto,
     listener: Listener,
     tmp_path: Path,
+    bundle: Path,
     expected: dict[str, Any],
 ) -> Iterator[Running]:
-    service = Running(sound_server, tmp_path, mqtt__port=mosquitto.port)
+    settings = {"mqtt__port": mosquitto.port, "emotion__bundle": bundle}
+    service = Running(sound_server, tmp_path, **settings)
     wait_until(lambda: b"online" in listener.on("affectd/kitchen/status"), "the service is online")
     wait_until(lambda: recordings(sound_server), "the microphone is open")
     yield service
@@ -84,11 +88,18 @@ def clip(speech: NDArray[np.int16]) -> NDArray[np.int16]:
 
 
 @pytest.fixture
-def expected(clip: NDArray[np.int16], tmp_path: Path) -> dict[str, Any]:
+def bundle(tmp_path: Path) -> Path:
+    """The default networks behind a gate that is open: what is heard here is speech."""
+    return gated(tmp_path / "bundle", threshold=0.0)
+
+
+@pytest.fixture
+def expected(clip: NDArray[np.int16], bundle: Path, tmp_path: Path) -> dict[str, Any]:
     """What `affectd analyze` says of the clip."""
     path = tmp_path / "clip.wav"
     soundfile.write(path, clip, 16_000)
-    (found,) = lines_of(run_affectd("analyze", "--json", path).stdout)
+    environment = os.environ | {"AFFECTD_EMOTION__BUNDLE": str(bundle)}
+    (found,) = lines_of(run_affectd("analyze", "--json", path, environment=environment).stdout)
     return found
 
 
