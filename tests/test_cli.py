@@ -2,6 +2,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
@@ -383,18 +384,14 @@ def test_a_voice_that_cannot_be_removed_is_one_sentence_and_status_1(
     assert "voice-home.json cannot be removed (Is a directory)" in capsys.readouterr().err
 
 
-def test_the_desktop_stage_names_the_extra_it_needs(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import sys
-
-    monkeypatch.setitem(sys.modules, "joblib", None)
-    monkeypatch.delitem(sys.modules, "affectd.train.examples", raising=False)
-    assert main(["train", "final", "--ravdess", "/none"]) == 2
-    error = capsys.readouterr().err
+def test_the_desktop_stage_names_the_extra_it_needs() -> None:
+    code = "import sys; sys.modules['joblib'] = None; from affectd.daemon.cli import main;"
+    code += "sys.exit(main(['train', 'final', '--ravdess', '/none']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
     assert (
         "needs joblib, which is not installed; install it with `pip install 'affectd[train]'`"
-        in error
+        in done.stderr
     )
 
 

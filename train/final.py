@@ -69,7 +69,9 @@ def _fit(data: Data, name: str, recipe: Recipe, prior: Statistics, seed: int, fo
     rows = np.arange(len(data.examples.clip))
     if name == "speech" and data.noise is not None:
         noise_rows = np.arange(len(data.noise.clip))
-        model = gate.fit(data.examples, rows, data.noise, noise_rows, prior, seed)
+        model = gate.fit(
+            data.examples, rows, data.noise, noise_rows, prior, recipe.gate_epochs, seed
+        )
     else:
         model = fit(data.examples, rows, None, name, recipe, seed).model
     model.save(folder / f"{name}.keras")

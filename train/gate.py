@@ -12,7 +12,6 @@ from affectd.daemon.speech.mfcc import FeatureSpec
 from affectd.train.examples import Examples, Statistics
 from affectd.train.networks import AttentivePooling, Spoken
 
-EPOCHS: Final = 12
 STEPS: Final = 150  # an epoch
 BATCH: Final = 32
 GAIN_STD_DB: Final = 10.0  # of the level at random, so that it is not learnt
@@ -37,18 +36,19 @@ def fit(
     noise: Examples,
     noise_rows: NDArray[np.int64],
     prior: Statistics,
+    epochs: int,
     seed: int,
 ) -> Any:
     """Fit the gate to rows of speech and of noise, as many of each in every batch."""
     keras.utils.set_random_seed(seed)
     model = network(speech.spec)
-    rate = keras.optimizers.schedules.CosineDecay(2e-3, EPOCHS * STEPS)
+    rate = keras.optimizers.schedules.CosineDecay(2e-3, epochs * STEPS)
     model.compile(
         keras.optimizers.AdamW(rate, use_ema=True, ema_momentum=0.99, ema_overwrite_frequency=None),
         "binary_crossentropy",
     )
     pairs = _Pairs(speech, speech_rows, noise, noise_rows, prior, seed)
-    model.fit(pairs, epochs=EPOCHS, verbose=0)
+    model.fit(pairs, epochs=epochs, verbose=0)
     return model
 
 

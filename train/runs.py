@@ -250,7 +250,7 @@ def _path(folder: Path, seed: int, fold: int, system: str) -> Path:
 def _fit(data: Data, system: str, fold: int, seed: int, recipe: Recipe) -> "Run | GateRun":
     quiet_one_thread()
     if system == GATE:
-        return _fit_gate(data, fold, seed)
+        return _fit_gate(data, fold, seed, recipe)
     examples = data.examples
     parts = split(examples, fold, seed)
     rows = taught(data, parts, fold)
@@ -304,7 +304,7 @@ def _answers(
     return Answers(rows, by_heard)
 
 
-def _fit_gate(data: Data, fold: int, seed: int) -> GateRun:
+def _fit_gate(data: Data, fold: int, seed: int, recipe: Recipe) -> GateRun:
     """Fit the gate without the test and validation speakers, and without a sixth of the sounds."""
     from affectd.train import gate
 
@@ -314,7 +314,7 @@ def _fit_gate(data: Data, fold: int, seed: int) -> GateRun:
     rows = taught(data, parts, fold)
     prior = statistics(examples, rows)
     noise_rows = np.flatnonzero(dealt(noise)[noise.clip] != fold)
-    fitted = gate.fit(examples, rows, noise, noise_rows, prior, seed)
+    fitted = gate.fit(examples, rows, noise, noise_rows, prior, recipe.gate_epochs, seed)
 
     def judge(which: Examples, of: NDArray[np.int64]) -> NDArray[np.float64]:
         return gate.probabilities(fitted, which, of, prior)

@@ -65,10 +65,12 @@ def test_export_without_fitted_networks_says_what_to_run_first(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.timeout(900)
 def test_from_labelled_recordings_to_a_bundle_the_daemon_runs(
     few_actors: Path, few_noises: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    where = f"--ravdess {few_actors} --noise {few_noises} --workdir {tmp_path} --set epochs=1"
+    where = f"--ravdess {few_actors} --noise {few_noises} --workdir {tmp_path}"
+    where += " --set epochs=1 --set gate_epochs=1"
     assert main(f"train evaluate {where} --folds 1 --seeds 1 --networks cnn lstm".split()) == 0
     assert main(f"train final {where}".split()) == 0
     _refuse_figures_of_other_networks(tmp_path, capsys)

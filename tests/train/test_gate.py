@@ -19,14 +19,13 @@ def noise(few_noises: Path) -> Examples:
 
 
 def test_the_gate_tells_unseen_saws_from_unseen_speakers(
-    examples: Examples, noise: Examples, monkeypatch: pytest.MonkeyPatch
+    examples: Examples, noise: Examples
 ) -> None:
-    monkeypatch.setattr(gate, "EPOCHS", 3)
     unseen = examples.speaker == "ravdess_11"
     prior = statistics(examples, np.flatnonzero(~unseen))
     saws = dealt(noise)[noise.clip] == 0
     fitted = gate.fit(
-        examples, np.flatnonzero(~unseen), noise, np.flatnonzero(~saws), prior, seed=0
+        examples, np.flatnonzero(~unseen), noise, np.flatnonzero(~saws), prior, epochs=3, seed=0
     )
     speech = gate.probabilities(fitted, examples, np.flatnonzero(unseen), prior)
     other = gate.probabilities(fitted, noise, np.flatnonzero(saws), prior)
