@@ -101,7 +101,7 @@ def _check_belong_together(final: dict[str, Any], report: dict[str, Any], workdi
         )
     if report["readings"] is None:
         raise ExportError(
-            f"{workdir}/evaluation has no speech gate; run `affectd train evaluate` with --noise"
+            f"{workdir}/evaluation has no speech gate; evaluate with --noise and several folds"
         )
     ours = (final["recipe"], final["features"], final["data"])
     theirs = (report["config"]["recipe"], report["features"], report["data"])

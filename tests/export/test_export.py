@@ -71,7 +71,7 @@ def test_from_labelled_recordings_to_a_bundle_the_daemon_runs(
 ) -> None:
     where = f"--ravdess {few_actors} --noise {few_noises} --workdir {tmp_path}"
     where += " --set epochs=1 --set gate_epochs=1"
-    assert main(f"train evaluate {where} --folds 1 --seeds 1 --networks cnn lstm".split()) == 0
+    assert main(f"train evaluate {where} --folds 1 2 --seeds 1 --networks cnn lstm".split()) == 0
     assert main(f"train final {where}".split()) == 0
     _refuse_figures_of_other_networks(tmp_path, capsys)
     assert main(f"train formats {where}".split()) == 0
