@@ -173,7 +173,7 @@ def test_a_file_whose_name_makes_no_sense_is_left_out_and_reported(
     record(tmp_path, *names_of(key), name)
     corpus = load(key, tmp_path)
     assert [one.path for one in corpus.left_out] == [tmp_path / name]
-    assert f"left out {tmp_path / name}: its name makes no sense" in corpus.report()
+    assert f"/{Path(name).name}: its name makes no sense" in corpus.report()
     assert why in corpus.report()
 
 
@@ -272,7 +272,7 @@ def test_a_file_that_a_table_names_in_vain_is_left_out_and_reported(tmp_path: Pa
     lines = [f"{i}.wav,anna,sad" for i in range(11)]
     corpus = table.load(write(tmp_path, "\n".join(["file,speaker,emotion", *lines])))
     assert len(corpus.clips) == 10
-    assert f"left out {tmp_path / '10.wav'}: there is no such file" in corpus.report()
+    assert "/10.wav: there is no such file" in corpus.report()
 
 
 def test_a_table_more_than_a_tenth_of_whose_files_are_missing_is_refused(tmp_path: Path) -> None:

@@ -54,7 +54,9 @@ class Corpus:
             f"{self.name}: {len(self.clips)} clips of {len(speakers)} speakers ({self.licence})",
             "  " + ", ".join(f"{label} {counts[i]}" for i, label in enumerate(EMOTIONS)),
         ]
-        lines += [f"  left out {one.path}: {one.why}" for one in self.left_out]
+        lines += [
+            f"  left out {one.path.parent.name}/{one.path.name}: {one.why}" for one in self.left_out
+        ]
         return "\n".join(lines)
 
     def without(self, clips: frozenset[Clip], why: tuple[LeftOut, ...]) -> "Corpus":
