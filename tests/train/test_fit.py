@@ -133,7 +133,7 @@ def test_a_masked_band_is_gone_from_the_mel_channels(
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"salt": "1"}, "'salt' is no ingredient; the recipe has epochs, batch"),
+        ({"salt": "1"}, "'salt' is no ingredient; the recipe has epochs, gate_epochs"),
         ({"epochs": "many"}, "epochs is 'many', it must be a int"),
         ({"adaptation": "maybe"}, "adaptation is 'maybe', it must be a bool"),
     ],
