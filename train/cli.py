@@ -120,7 +120,8 @@ def _command(
     )
     command.set_defaults(run=run)
     recordings = command.add_argument_group(
-        "recordings", "The first corpus named here is tested; the others are learnt from as well."
+        "recordings",
+        "Of those given, the first in this order is tested; the others are only learnt from.",
     )
     for key, layout in LAYOUTS.items():
         recordings.add_argument(
@@ -138,22 +139,13 @@ def _command(
         metavar="FILE",
         help="CSV table of your own recordings with the columns file, speaker, emotion; repeatable",
     )
-    recordings.add_argument(
-        "--noise",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="DIR",
-        help="sounds that are not speech, household noise first; repeatable",
-    )
-    recordings.add_argument(
-        "--plain",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="DIR",
-        help="speech without acted emotion; repeatable",
-    )
+    for option, what in (
+        ("--noise", "sounds that are not speech, household noise first; repeatable"),
+        ("--plain", "speech without acted emotion, taught as neutral; repeatable"),
+    ):
+        recordings.add_argument(
+            option, type=Path, action="append", default=[], metavar="DIR", help=what
+        )
     recordings.add_argument(
         "--rooms",
         type=Path,

@@ -265,8 +265,8 @@ def readings(
     """What a daemon with CNN, LSTM and gate would publish of noise, plain and acted speech.
 
     All thresholds come from elsewhere: the networks' from the validation actors of the fold, the
-    gate's from noises of other folds. Sounds are those that neither gate nor networks of the
-    fold have heard.
+    gate's from noises of other folds. Sounds are those that the fold has not taught to its gate and
+    networks.
     """
     examples = data.examples
     joined = [run for run in runs if run.system == JOINED]
