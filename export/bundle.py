@@ -38,7 +38,7 @@ def export(workdir: Path, folder: Path, weights: str | None) -> Bundle:
     Raises ExportError if a result is missing or parity fails.
     """
     final = _result(workdir / "final" / "final.json", "affectd train final")
-    report = _result(workdir / "evaluation" / "report.json", "affectd train evaluate")
+    report = report_files.load(workdir / "evaluation")
     _check_belong_together(final, report, workdir)
     if weights is None:
         weights = choose(
