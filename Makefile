@@ -8,7 +8,7 @@ PORT := $(or $(AFFECTD_MQTT__PORT),1883)
 DATA ?= ../shared/data
 RECORDINGS := --ravdess $(DATA)/ravdess --cremad $(DATA)/cremad --nemo $(DATA)/nemo \
 	--indian $(DATA)/indian_emospeech --noise $(DATA)/noise/household --noise $(DATA)/noise/esc10 \
-	--plain $(DATA)/plain_speech --rooms $(DATA)/rir/house* $(DATA)/rir/seminar*
+	--plain $(DATA)/plain_speech --rooms $(DATA)/rir/house* --tried-rooms $(DATA)/rir/seminar* $(DATA)/rir/piper__ir_bathroom1*
 
 RUN_PACKAGES := libportaudio2
 TEST_PACKAGES := $(RUN_PACKAGES) mosquitto mosquitto-clients pulseaudio pulseaudio-utils \

@@ -41,9 +41,8 @@ def export(workdir: Path, folder: Path, weights: str | None) -> Bundle:
     report = report_files.load(workdir / "evaluation")
     _check_belong_together(final, report, workdir)
     if weights is None:
-        weights = choose(
-            _result(workdir / "evaluation" / report_files.FORMATS, "affectd train formats")
-        )
+        path = workdir / "evaluation" / f"{report_files.FORMATS}.json"
+        weights = choose(_result(path, "affectd train formats")["result"])
     systems = report["systems"]
     features = load(workdir / "final" / "features.joblib")
     files: dict[str, bytes] = {}

@@ -6,6 +6,8 @@ from typing import Final
 from affectd.daemon.emotion.bundle import Bundle
 from affectd.daemon.emotion.labels import EMOTIONS
 
+SHARE_ALIKE: Final = "CC BY-NC-SA 4.0"
+OPEN_DATA: Final = "ODbL 1.0, contents DbCL 1.0"
 HEARD: Final = ("heard_0", "heard_20", "heard_20_neutral")
 CARD: Final = """\
 # Model card: affectd's default networks
@@ -13,15 +15,14 @@ CARD: Final = """\
 Two small networks, a CNN and an LSTM, that tell from 3 s of speech *how* something was said:
 {labels}.
 
-They hear 40 MFCCs every 10 ms and know no words. `bundle.json` beside this file holds everything
-that is needed to run them alike. It was made on {created} from commit `{commit}`.
+They hear {n_mfcc} MFCCs every {hop_ms:g} ms and know no words. `bundle.json` beside this file
+holds everything that is needed to run them alike. It was made on {created} from commit `{commit}`.
 
 ## Licence
 
 The weights are made from {licences}.
-So they are offered under **CC BY-NC-SA 4.0**: name the corpus, do not use them commercially, share
-alike. affectd's code is MIT; whoever needs other weights can train them with `affectd train` on
-other recordings.
+{offered} affectd's code is MIT; whoever needs other weights can train them with `affectd train`
+on other recordings.
 
 ## Training data
 
@@ -31,24 +32,22 @@ other recordings.
 
 {citations}
 
-RAVDESS, CREMA-D and nEMO are acted in quiet rooms; the Indian corpus are commands spoken into
-telephones. Every speaker is also heard in virtual voices: faster or slower, in other rooms, in
-household noise, at other levels.
+Every speaker is also heard in virtual voices: faster or slower, in other rooms, in noise, at other
+levels.
 
 ## Figures
 
-On RAVDESS actors that no part of the training, normalisation, balancing or calibration had heard:
-networks of this design, fitted anew on each of {folds} actor-disjoint folds with {seeds} seeds for
-{epochs} epochs; UAR in percent, ± standard deviation over the seeds (commit `{measured}`), by how
-many utterances of the voice were heard before. The networks in this folder were then fitted alike
-on all actors, so that no honest figure of their own can be had on this corpus.
+On speakers of {tested} that no part of the training, normalisation, balancing or calibration had
+heard: networks of this design, fitted anew on each of {folds} folds of speakers with {seeds} seeds
+for {epochs} epochs; UAR in percent, ± standard deviation over the seeds (commit `{measured}`), by
+how many utterances of the voice were heard before. The networks in this folder were then fitted
+alike on all speakers, so that no honest figure of their own can be had on this corpus.
 
 | networks | nothing heard | 20 heard | 20 neutral or calm ones heard |
 | --- | --- | --- | --- |
 {figures}
 
-`affectd train evaluate` makes these figures; train/README.md says how. People who listen to the
-same clips agree with the actor's intention in about 67 % of them.
+`affectd train evaluate` makes these figures; train/README.md says how.
 
 Largest difference in probability to the Keras networks, on {rows} real utterances:
 
@@ -59,15 +58,15 @@ Largest difference in probability to the Keras networks, on {rows} real utteranc
 ## Calibration
 
 Temperature, the threshold of `unknown` (the least confident tenth) and the conformal threshold
-(90 % coverage) come from validation actors of the same folds, on whom no weight depends. On test
-actors, each fold calibrated on its own validation actors:
+(90 % coverage) come from validation speakers of the same folds, on whom no weight depends. On test
+speakers, each fold calibrated on its own validation speakers:
 
-| networks | temperature | threshold | conformal | error | coverage | worst actor | set size |
+| networks | temperature | threshold | conformal | error | coverage | worst speaker | set size |
 | --- | --- | --- | --- | --- | --- | --- | --- |
 {calibration}
 
-The speech gate lets {speech_kept} % of the utterances of unseen actors through, at a probability of
-{gate} or more.
+The speech gate lets {speech_kept} % of the utterances of unseen speakers through, at a probability
+of {gate} or more.
 
 ## Limits
 
@@ -84,6 +83,10 @@ def card(bundle: Bundle, rows: int) -> str:
     formats = list(next(iter(bundle.networks.values())).parity)
     return CARD.format(
         labels=", ".join(EMOTIONS),
+        n_mfcc=bundle.features.n_mfcc,
+        hop_ms=1000 * bundle.features.hop / bundle.features.rate_hz,
+        offered=_offered([corpus.licence for corpus in bundle.corpora]),
+        tested=bundle.corpora[0].name,
         folds=bundle.measured.folds,
         seeds=bundle.measured.seeds,
         epochs=bundle.measured.epochs,
@@ -117,6 +120,16 @@ def card(bundle: Bundle, rows: int) -> str:
         speech_kept=f"{100 * next(iter(bundle.figures.values()))['speech_kept']:.1f}",
         gate=f"{bundle.gate.threshold:.3f}",
     )
+
+
+def _offered(licences: Sequence[str]) -> str:
+    """Under what the weights may be passed on."""
+    if SHARE_ALIKE in licences and set(licences) <= {SHARE_ALIKE, OPEN_DATA}:
+        return (
+            f"So they are offered under **{SHARE_ALIKE}**: name the corpora, do not use them\n"
+            "commercially, share alike."
+        )
+    return "Whoever passes them on must keep to all of these licences."
 
 
 def _measured(figures: dict[str, float]) -> list[str]:

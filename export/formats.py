@@ -1,4 +1,4 @@
-"""What smaller weights cost: UAR on unseen speakers of every network in every format."""
+"""What smaller weights cost: UAR on validation speakers of every network in every format."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -14,17 +14,16 @@ from affectd.daemon.emotion.labels import EMOTIONS
 from affectd.export.convert import FORMATS, ExportError, convert
 from affectd.export.parity import inference_ms, probabilities
 from affectd.train.adaptation import Adaptation
-from affectd.train.evaluate import tell
-from affectd.train.runs import JOINED, SERVED, Answers, Data, Run, Weights
+from affectd.train.fits import HEARD_BY_NODE, Data, Run, Weights
+from affectd.train.runs import JOINED
 from affectd.train.scores import score
 
 NETWORKS: Final = ("cnn", "lstm")
 LARGEST_LOSS: Final = 0.005  # of UAR, for a format to be chosen
-HEARD: Final = 20
 
 
 def measure(data: Data, runs: Sequence[Run], seed: int) -> dict[str, dict[str, float]]:
-    """Convert the networks of all folds of one seed, and test each on its unseen speakers.
+    """Convert the networks of all folds of one seed, and try each on its validation speakers.
 
     Returns UAR by format and network, 20 utterances of the voice heard before; the size of a
     network in bytes as `cnn_bytes` and `lstm_bytes`; and the median time of one inference on one
@@ -47,7 +46,7 @@ def measure(data: Data, runs: Sequence[Run], seed: int) -> dict[str, dict[str, f
                 for name in NETWORKS:
                     run = chosen[name, fold]
                     network = _converted(run.system, fitted_of(run), data, form)
-                    features = _tested(run, fitted_of(run), data)
+                    features = _tried(run, fitted_of(run), data)
                     sizes[f"{name}_bytes"] = len(network)
                     times[f"{name}_ms"] = inference_ms(network, features)
                     p[name] = probabilities(network, features, len(EMOTIONS))
@@ -75,8 +74,9 @@ def fitted_of(run: Run) -> Weights:
 
 def _converted(network: str, fitted: Weights, data: Data, form: str) -> bytes:
     from affectd.train.networks import NETWORKS as DESIGNS
+    from affectd.train.networks import joined
 
-    model = DESIGNS[network](data.examples.spec, fitted.recipe)
+    model = joined(DESIGNS[network](data.examples.spec, fitted.recipe))
     model.set_weights(fitted.arrays)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.keras"
@@ -84,15 +84,13 @@ def _converted(network: str, fitted: Weights, data: Data, form: str) -> bytes:
         return convert(path, form)
 
 
-def _tested(run: Run, fitted: Weights, data: Data) -> NDArray[np.float32]:
-    """Normalised features of the test utterances, adapted as in the evaluation."""
-    rows, prior = run.test.rows, fitted.prior
-    counts, quiet = np.full(len(rows), HEARD), np.zeros(len(rows), bool)
+def _tried(run: Run, fitted: Weights, data: Data) -> NDArray[np.float32]:
+    """Normalised features of the validation utterances, adapted as in the evaluation."""
+    rows, prior = run.validation.rows, fitted.prior
+    counts, quiet = np.full(len(rows), HEARD_BY_NODE), np.zeros(len(rows), bool)
     random = np.random.default_rng(run.seed)
     return Adaptation(data.examples, rows, prior).normalised(rows, counts, quiet, random)
 
 
 def _uar(data: Data, run: Run, p: NDArray[Any]) -> float:
-    answers = Answers(run.test.rows, {SERVED: np.asarray(p, np.float64)})
-    told = tell(data.examples, [run], SERVED, lambda _: answers)
-    return score(told.truth, told.predicted).uar
+    return score(data.examples.emotion[run.validation.rows], p.argmax(axis=1)).uar

@@ -7,8 +7,9 @@ from typing import Any, Final
 import numpy as np
 
 from affectd.train.evaluate import validation_uar
+from affectd.train.fits import Data, Run
 from affectd.train.provenance import commit
-from affectd.train.runs import Data, Run, RunConfig, run_all
+from affectd.train.runs import RunConfig, run_all
 
 # One ingredient changed at a time; the first is the recipe itself.
 CHANGES: Final[dict[str, dict[str, str]]] = {
@@ -19,6 +20,7 @@ CHANGES: Final[dict[str, dict[str, str]]] = {
     "without masked bands and pauses": {"bands": "0", "pauses": "0"},
     "without label smoothing": {"label_smoothing": "0"},
     "without averaged weights": {"averaging": "0"},
+    "with one member a network": {"members": "1"},
     "with mixup": {"mixup": "0.2"},
 }
 

@@ -20,8 +20,8 @@ from tqdm.auto import tqdm
 
 from affectd.daemon.emotion.labels import EMOTIONS
 from affectd.train.corpora.corpus import Corpus
+from affectd.train.fits import quiet_one_thread
 from affectd.train.folds import EMOBOX
-from affectd.train.runs import quiet_one_thread
 from affectd.train.scores import Scores, score
 
 TEST_SHARE: Final = 0.33

@@ -2,7 +2,6 @@
 
 from typing import Any, Final
 
-import keras
 import numpy as np
 from imblearn.over_sampling import RandomOverSampler
 from keras import ops
@@ -17,7 +16,7 @@ from affectd.train.recipe import Recipe
 RARE: Final = 0.02  # an emotion with a smaller share of a corpus is not learnt from it
 
 
-class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+class Batches:
     """One epoch hears every clip of the first corpus about once, and some of the others.
 
     Within a corpus all its emotions are equally frequent. Targets are pairs of 8 probabilities
@@ -34,7 +33,6 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         seed: int,
     ) -> None:
         """rows: of examples to learn from; nothing else is looked at."""
-        super().__init__()
         self._random = np.random.default_rng(seed)
         self._examples, self._recipe, self._std = examples, recipe, prior.std
         self._adaptation = Adaptation(examples, rows, prior)
@@ -140,12 +138,13 @@ def _balanced(
 
 
 def masked_loss(y: Any, p: Any) -> Any:
-    """Cross-entropy between the emotions that a corpus has, shape (n,).
+    """Cross-entropy between the emotions that a corpus has, the mean of all members, shape (n,).
 
-    y: shape (n, 2, 8), targets and marks of the emotions that the corpus has; p: shape (n, 8).
-    What a corpus lacks is left out of the sum, so that it does not teach that happy speech in
-    its rooms is rare.
+    y: shape (n, 2, 8), targets and marks of the emotions that the corpus has; p: shape
+    (n, members, 8). What a corpus lacks is left out of the sum, so that it does not teach that
+    happy speech in its rooms is rare.
     """
     p = ops.clip(p, 1e-7, 1)
-    target, known = y[:, 0], y[:, 1]
-    return ops.log(ops.sum(known * p, axis=-1)) - ops.sum(target * ops.log(p), axis=-1)
+    target, known = y[:, :1], y[:, 1:]
+    losses = ops.log(ops.sum(known * p, axis=-1)) - ops.sum(target * ops.log(p), axis=-1)
+    return ops.mean(losses, axis=-1)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from affectd.train.corpora.corpus import Corpus
     from affectd.train.data import Sources
-    from affectd.train.runs import Data, RunConfig
+    from affectd.train.fits import Data
+    from affectd.train.runs import RunConfig
 
 DEFAULT_WORKDIR: Final = Path("build/train")
 NETWORKS: Final = ("svm", "mlp", "cnn", "lstm")
@@ -152,7 +153,15 @@ def _command(
         nargs="+",
         default=[],
         metavar="PATH",
-        help="impulse responses of rooms: files, or folders of them",
+        help="impulse responses of rooms to learn from: files, or folders of them",
+    )
+    recordings.add_argument(
+        "--tried-rooms",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="impulse responses of other rooms, to be tested in",
     )
     command.add_argument(
         "--workdir",
@@ -205,7 +214,7 @@ def _add_scheduler(command: argparse.ArgumentParser) -> None:
 def _evaluate(args: argparse.Namespace) -> None:
     from affectd.train import report
     from affectd.train.evaluate import evaluate, readings
-    from affectd.train.runs import JOINED, run_all, took_s
+    from affectd.train.runs import JOINED, run_all
 
     data, corpora = _data(args)
     config = replace(_config(args), networks=tuple(args.networks))
@@ -214,7 +223,7 @@ def _evaluate(args: argparse.Namespace) -> None:
         config=config,
         corpora=tuple(corpus.report() for corpus in corpora),
         utterances=data.examples.report(),
-        duration_s=took_s(args.workdir / "runs"),
+        fitted_s=sum(run.took_s for run in runs) + sum(gate.took_s for gate in gates),
     )
     is_joined = any(run.system == JOINED for run in runs)
     of_sounds = None
@@ -243,9 +252,7 @@ def _ablate(args: argparse.Namespace) -> None:
     folder = args.workdir / "ablation"
     changes = {name: CHANGES[name] for name in dict.fromkeys(names)}
     result = ablate(data, config, changes, folder, args.jobs, args.scheduler)
-    place = args.workdir / "evaluation" / report.ABLATION
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text(json.dumps(result, indent=1) + "\n")
+    report.put_beside(args.workdir / "evaluation", report.ABLATION, data, config.recipe, result)
     print(report.ablation_table(result))
 
 
@@ -255,11 +262,10 @@ def _formats(args: argparse.Namespace) -> None:
     from affectd.train.runs import load_all
 
     data, _ = _data(args)
-    runs = load_all(data, _config(args), args.workdir / "runs")
+    config = _config(args)
+    runs = load_all(data, config, args.workdir / "runs")
     table = measure(data, runs, seed=0)
-    path = args.workdir / "evaluation" / report.FORMATS
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(table, indent=1) + "\n")
+    report.put_beside(args.workdir / "evaluation", report.FORMATS, data, config.recipe, table)
     for form, figures in table.items():
         print(form, ", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
     print(f"chosen: {choose(table)}")
@@ -305,6 +311,7 @@ def _sources(args: argparse.Namespace) -> "Sources":
         noise=tuple(args.noise),
         plain=tuple(args.plain),
         rooms=tuple(args.rooms),
+        tried_rooms=tuple(args.tried_rooms),
     )
 
 

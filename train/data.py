@@ -12,11 +12,12 @@ from affectd.train.corpora import layouts, table
 from affectd.train.corpora.corpus import Corpus, CorpusError
 from affectd.train.corpora.layouts import audio_files
 from affectd.train.examples import Examples, join, stored
-from affectd.train.runs import Data
+from affectd.train.fits import Data
 
-VOICES: Final = 8  # of each speaker of the first corpus, and of each noise
+VOICES: Final = 12  # of each speaker of the first corpus
 OTHER_VOICES: Final = 3  # of each speaker of the other corpora: they have speakers of their own
 PLAIN_VOICES: Final = 2
+NOISE_VOICES: Final = 16
 LEAST_SOUNDS: Final = 12  # of noise, and of plain speech
 NEUTRAL: Final = EMOTIONS.index("neutral")
 
@@ -29,7 +30,8 @@ class Sources:
     tables: tuple[Path, ...] = ()  # CSV tables of other labelled recordings
     noise: tuple[Path, ...] = ()  # folders of what is not speech, household noise first
     plain: tuple[Path, ...] = ()  # folders of speech without acted emotion
-    rooms: tuple[Path, ...] = ()  # impulse responses, files or folders of them
+    rooms: tuple[Path, ...] = ()  # impulse responses to learn from, files or folders of them
+    tried_rooms: tuple[Path, ...] = ()  # others, to be tested in
 
 
 def corpora(sources: Sources) -> list[Corpus]:
@@ -43,13 +45,36 @@ def corpora(sources: Sources) -> list[Corpus]:
 
 
 def surroundings(sources: Sources) -> tuple[Surroundings, Surroundings]:
-    """Rooms and noises to learn from, and others to be tested in."""
-    rooms = [path for place in sources.rooms for path in _files(place)]
-    noises = audio_files(sources.noise[0]) if sources.noise else []
-    return (
-        Surroundings(tuple(rooms[::2]), tuple(noises[::2])),
-        Surroundings(tuple(rooms[1::2]), tuple(noises[1::2])),
+    """Rooms and noises to learn from, and others to be tested in.
+
+    Every second noise of the folders after the first is learnt from, and those of the first are
+    tested in; of a single folder half serve each. Raises CorpusError.
+    """
+    rooms, tried_rooms = (
+        tuple(path for place in places for path in _files(place))
+        for places in (sources.rooms, sources.tried_rooms)
     )
+    if both := {path.resolve() for path in rooms} & {path.resolve() for path in tried_rooms}:
+        raise CorpusError(
+            f"{min(both)} is among the rooms to learn from and among those to be tested in; "
+            "leave it out of one"
+        )
+    learnt, tried = _noises(sources.noise)
+    return Surroundings(rooms, learnt), Surroundings(tried_rooms, tried)
+
+
+def _noises(folders: tuple[Path, ...]) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """Noises to put under voices that are learnt from, and under those that are tested."""
+    if not folders:
+        return (), ()
+    first, *others = ([*sounds.load(folder, folder.name).clips] for folder in folders)
+    halves: tuple[list[Path], list[Path]] = ([], [])
+    for clips in others or [first]:
+        sources = list(dict.fromkeys(clip.speaker for clip in clips))
+        for clip in clips:
+            halves[sources.index(clip.speaker) % 2].append(clip.path)
+    learnt, unused = halves
+    return tuple(learnt), tuple(clip.path for clip in first) if others else tuple(unused)
 
 
 def gather(sources: Sources, workdir: Path, jobs: int) -> tuple[Data, list[Corpus]]:
@@ -68,7 +93,7 @@ def gather(sources: Sources, workdir: Path, jobs: int) -> tuple[Data, list[Corpu
     trials = None
     if tried.rooms and tried.noises:
         trials = stored(kept[0][0], Trials(tried), workdir, jobs)[1]
-    noise = _sounds(sources.noise, Voices(VOICES, learnt), workdir, jobs)
+    noise = _sounds(sources.noise, Voices(NOISE_VOICES, learnt), workdir, jobs)
     plain = _sounds(sources.plain, Voices(PLAIN_VOICES, learnt), workdir, jobs)
     taught = [examples for _, examples in kept]
     if plain is not None:
@@ -82,7 +107,8 @@ def gather(sources: Sources, workdir: Path, jobs: int) -> tuple[Data, list[Corpu
 def _sounds(folders: tuple[Path, ...], voices: Voices, workdir: Path, jobs: int) -> Examples | None:
     if not folders:
         return None
-    loaded = [sounds.load(folder, folder.resolve().name) for folder in folders]
+    under = frozenset(voices.around.noises)
+    loaded = [sounds.load(folder, folder.resolve().name, under) for folder in folders]
     if (count := sum(len(corpus.clips) for corpus in loaded)) < LEAST_SOUNDS:
         raise CorpusError(
             f"{', '.join(map(str, folders))} hold {count} recording(s), {LEAST_SOUNDS} are needed, "

@@ -13,9 +13,9 @@ from tqdm.auto import tqdm
 from affectd.daemon.emotion.bundle import normalise
 from affectd.train.corpora.corpus import Corpus, CorpusError
 from affectd.train.examples import Statistics, statistics
+from affectd.train.fits import Data, quiet_one_thread
 from affectd.train.provenance import commit
 from affectd.train.recipe import Recipe
-from affectd.train.runs import Data, quiet_one_thread
 
 FILES: Final = ("lstm", "cnn", "speech")
 PARITY_ROWS: Final = 200  # real utterances on which export compares the networks

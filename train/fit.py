@@ -1,6 +1,5 @@
 """Fitting one network to training actors, watched on validation actors."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,7 +11,7 @@ from sklearn.metrics import recall_score
 from affectd.train.adaptation import Adaptation
 from affectd.train.batches import Batches, masked_loss
 from affectd.train.examples import Examples, Statistics, statistics
-from affectd.train.networks import NETWORKS
+from affectd.train.networks import NETWORKS, joined
 from affectd.train.recipe import Recipe
 
 WATCHED_HEARD: Final = 20  # utterances heard of a voice before, on the learning curves
@@ -39,7 +38,6 @@ def fit(
     network: str,
     recipe: Recipe,
     seed: int,
-    on_epoch: Callable[[], None] = lambda: None,
 ) -> Fitted:
     """Fit one network to the rows in train; the mean of its weights over the last steps is kept.
 
@@ -52,14 +50,43 @@ def fit(
         if shared:
             raise ValueError(f"{sorted(shared)} are in training and validation")
     keras.utils.set_random_seed(seed)
+    train = _learnt(examples, train, recipe)
     prior = statistics(examples, train)
     batches = Batches(examples, train, prior, recipe, seed)
     model = NETWORKS[network](examples.spec, recipe)
     model.compile(_optimizer(recipe, len(batches)), masked_loss)
-    watcher = _Watcher(examples, validation, prior, on_epoch)
-    history = model.fit(batches, epochs=recipe.epochs, verbose=0, callbacks=[watcher])
-    curves = {"loss": [float(loss) for loss in history.history["loss"]], "val_uar": watcher.uars}
-    return Fitted(model, prior, curves)
+    together = joined(model)
+    watched = _Watched(examples, validation, prior)
+    curves: dict[str, list[float]] = {"loss": [], "val_uar": []}
+    for epoch in range(1, recipe.epochs + 1):
+        curves["loss"].append(one_epoch(model, batches))
+        if watched and epoch % WATCHED_EVERY == 0:
+            curves["val_uar"].append(watched.uar(together))
+    if recipe.averaging:
+        model.optimizer.finalize_variable_values(model.trainable_variables)
+    return Fitted(together, prior, curves)
+
+
+def _learnt(examples: Examples, rows: NDArray[np.int64], recipe: Recipe) -> NDArray[np.int64]:
+    """Those of the rows that a recipe learns from."""
+    if not recipe.virtual:
+        rows = rows[examples.condition[rows] == 0]
+    if not recipe.others:
+        rows = rows[examples.corpus[rows] == examples.clips[0].corpus]
+    return rows
+
+
+def one_epoch(model: Any, batches: Any) -> float:
+    """Fit a compiled model to each batch once, and return the mean loss.
+
+    A plain loop: `Model.fit` hands batches through a thread, which costs as much again where all
+    cores are fitting.
+    """
+    model.reset_metrics()
+    for index in range(len(batches)):
+        loss = model.train_on_batch(*batches[index])
+    batches.on_epoch_end()
+    return float(loss)
 
 
 def _optimizer(recipe: Recipe, steps: int) -> Any:
@@ -73,31 +100,25 @@ def _optimizer(recipe: Recipe, steps: int) -> Any:
     )
 
 
-class _Watcher(keras.callbacks.Callback):  # type: ignore[misc]
-    """Measures the UAR of validation utterances every few epochs."""
+class _Watched:
+    """Validation utterances, whose UAR is measured every few epochs; false if there are none."""
 
     def __init__(
-        self,
-        examples: Examples,
-        rows: NDArray[np.int64] | None,
-        prior: Statistics,
-        on_epoch: Callable[[], None],
+        self, examples: Examples, rows: NDArray[np.int64] | None, prior: Statistics
     ) -> None:
-        super().__init__()
-        self._on_epoch, self.uars = on_epoch, list[float]()
-        if rows is None or not rows.size:
-            self._x = None
-            return
-        self._y = examples.emotion[rows]
-        self._x = Adaptation(examples, rows, prior).normalised(
-            rows,
-            np.full(len(rows), WATCHED_HEARD),
-            np.zeros(len(rows), bool),
-            np.random.default_rng(0),
-        )
+        self._rows = np.empty(0, np.int64) if rows is None else rows
+        if self:
+            self._y = examples.emotion[self._rows]
+            self._x = Adaptation(examples, self._rows, prior).normalised(
+                self._rows,
+                np.full(len(self._rows), WATCHED_HEARD),
+                np.zeros(len(self._rows), bool),
+                np.random.default_rng(0),
+            )
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
-        self._on_epoch()
-        if self._x is not None and (epoch + 1) % WATCHED_EVERY == 0:
-            p = self.model.predict(self._x, batch_size=128, verbose=0)
-            self.uars.append(float(recall_score(self._y, p.argmax(1), average="macro")))
+    def __bool__(self) -> bool:
+        return self._rows.size > 0
+
+    def uar(self, model: Any) -> float:
+        p = model.predict(self._x, batch_size=128, verbose=0)
+        return float(recall_score(self._y, p.argmax(1), average="macro"))

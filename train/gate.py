@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from affectd.daemon.emotion.bundle import normalise
 from affectd.daemon.speech.mfcc import FeatureSpec
 from affectd.train.examples import Examples, Statistics
+from affectd.train.fit import one_epoch
 from affectd.train.networks import AttentivePooling, Spoken
 
 STEPS: Final = 150  # an epoch
@@ -48,7 +49,9 @@ def fit(
         "binary_crossentropy",
     )
     pairs = _Pairs(speech, speech_rows, noise, noise_rows, prior, seed)
-    model.fit(pairs, epochs=epochs, verbose=0)
+    for _ in range(epochs):
+        one_epoch(model, pairs)
+    model.optimizer.finalize_variable_values(model.trainable_variables)
     return model
 
 
@@ -60,7 +63,7 @@ def probabilities(
     return np.asarray(model.predict(x, batch_size=128, verbose=0)[:, 0], np.float64)
 
 
-class _Pairs(keras.utils.PyDataset):  # type: ignore[misc]
+class _Pairs:
     def __init__(
         self,
         speech: Examples,
@@ -70,7 +73,6 @@ class _Pairs(keras.utils.PyDataset):  # type: ignore[misc]
         prior: Statistics,
         seed: int,
     ) -> None:
-        super().__init__()
         self._random = np.random.default_rng(seed)
         self._prior = prior
         self._sides = [
@@ -83,6 +85,9 @@ class _Pairs(keras.utils.PyDataset):  # type: ignore[misc]
 
     def __len__(self) -> int:
         return STEPS
+
+    def on_epoch_end(self) -> None:
+        """Each batch is drawn when it is asked for."""
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         features, frames = [], []

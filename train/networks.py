@@ -1,6 +1,8 @@
 """The networks' design: MLP, CNN and LSTM over one utterance of normalised MFCCs.
 
-Frames of zeros are padding: they are left out of every pooling over time.
+Frames of zeros are padding: they are left out of every pooling over time. CNN and LSTM have several
+members that share their first layers; each is fitted as if it were alone, and together they answer.
+Source: Lee et al. (2015), Why M Heads are Better than One.
 """
 
 from collections.abc import Callable
@@ -60,42 +62,53 @@ class AttentivePooling(layers.Layer):  # type: ignore[misc]
         return {**super().get_config(), "hidden": self.hidden}
 
 
+@keras.saving.register_keras_serializable("affectd")
+class MeanLog(layers.Layer):  # type: ignore[misc]
+    """What several say together: probabilities (n, members, 8) -> (n, 8), as `combine` does."""
+
+    def call(self, p: Any) -> Any:
+        """Normalise the exponential of the mean logarithm."""
+        return ops.softmax(ops.mean(ops.log(ops.maximum(p, 1e-7)), axis=1))
+
+
+def joined(network: Any) -> Any:
+    """The members of a network as one network, (n, t, c) -> (n, 8), with the same weights."""
+    return keras.Model(network.input, MeanLog()(network.output), name=network.name)
+
+
 def mlp(spec: FeatureSpec, recipe: Recipe) -> Any:
     """Two dense layers over the mean of each coefficient: the baseline that hears no order."""
-    return keras.Sequential(
-        [
-            keras.Input((spec.n_frames, spec.n_mfcc)),
-            layers.GlobalAveragePooling1D(),
-            layers.Dense(256, activation="relu"),
-            layers.Dropout(recipe.dropout),
-            layers.Dense(128, activation="relu"),
-            layers.Dropout(recipe.dropout),
-            layers.Dense(len(EMOTIONS), activation="softmax"),
-        ],
-        name="mlp",
-    )
+    sound = keras.Input((spec.n_frames, spec.n_mfcc))
+    x = layers.GlobalAveragePooling1D()(sound)
+    for units in (256, 128):
+        x = layers.Dropout(recipe.dropout)(layers.Dense(units, activation="relu")(x))
+    return _members(sound, [layers.Dense(len(EMOTIONS), activation="softmax")(x)], "mlp")
 
 
 def cnn(spec: FeatureSpec, recipe: Recipe) -> Any:
-    """Convolutions over time and pitch, then residual dilated ones over time, and attention."""
+    """Convolutions over time and bands, then residual dilated ones over time, and attention."""
     sound = keras.Input((spec.n_frames, spec.n_mfcc))
-    x, spoken = _heard(sound, spec, recipe)
-    for dilation in (1, 2, 4):
-        y = layers.Conv1D(recipe.width, 3, padding="same", dilation_rate=dilation, use_bias=False)(
-            x
-        )
-        x = layers.Add()([x, _activated(y)])
-    return keras.Model(sound, _emotions(x, spoken, recipe), name="cnn")
+    heard, spoken = _heard(sound, spec, recipe)
+    answers = []
+    for _ in range(recipe.members):
+        x = heard
+        for dilation in (1, 2, 4):
+            y = _dilated(recipe.width, dilation)(x)
+            x = layers.Add()([x, _activated(y)])
+        answers.append(_emotions(x, spoken, recipe))
+    return _members(sound, answers, "cnn")
 
 
 def lstm(spec: FeatureSpec, recipe: Recipe) -> Any:
-    """Convolutions over time and pitch, then an LSTM both ways in steps of 80 ms, and attention."""
+    """Convolutions over time and bands, then an LSTM both ways in steps of 80 ms, and attention."""
     sound = keras.Input((spec.n_frames, spec.n_mfcc))
-    x, spoken = _heard(sound, spec, recipe)
-    x = layers.MaxPooling1D(2)(x)
-    spoken = layers.MaxPooling1D(2)(spoken)
-    x = layers.Bidirectional(layers.LSTM(recipe.units, return_sequences=True))(x)
-    return keras.Model(sound, _emotions(x, spoken, recipe), name="lstm")
+    heard, spoken = _heard(sound, spec, recipe)
+    heard, spoken = layers.MaxPooling1D(2)(heard), layers.MaxPooling1D(2)(spoken)
+    answers = []
+    for _ in range(recipe.members):
+        x = layers.Bidirectional(layers.LSTM(recipe.units, return_sequences=True))(heard)
+        answers.append(_emotions(x, spoken, recipe))
+    return _members(sound, answers, "lstm")
 
 
 def _heard(sound: Any, spec: FeatureSpec, recipe: Recipe) -> tuple[Any, Any]:
@@ -129,6 +142,10 @@ def _convolution(filters: int, kernel: tuple[int, int], strides: tuple[int, int]
     return layers.Conv2D(filters, kernel, strides=strides, padding="same", use_bias=False)
 
 
+def _dilated(filters: int, dilation: int) -> Any:
+    return layers.Conv1D(filters, 3, padding="same", dilation_rate=dilation, use_bias=False)
+
+
 def _activated(x: Any) -> Any:
     return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
 
@@ -138,6 +155,13 @@ def _emotions(x: Any, spoken: Any, recipe: Recipe) -> Any:
     x = layers.BatchNormalization()(x)
     x = layers.Dropout(recipe.dropout)(x)
     return layers.Dense(len(EMOTIONS), activation="softmax")(x)
+
+
+def _members(sound: Any, answers: list[Any], name: str) -> Any:
+    """Several answers to one sound side by side: (n, t, c) -> (n, members, 8)."""
+    stacked = [layers.Reshape((1, len(EMOTIONS)))(answer) for answer in answers]
+    together = layers.Concatenate(axis=1)(stacked) if len(stacked) > 1 else stacked[0]
+    return keras.Model(sound, together, name=name)
 
 
 NETWORKS: Final[dict[str, Callable[[FeatureSpec, Recipe], Any]]] = {

@@ -30,6 +30,7 @@ class Recipe:
     others: float = 0.4  # utterances of other corpora for each of the corpus that is tested
     adaptation: bool = True  # draw how much was heard of a voice before; else nothing
     filters: int = 16  # of the first convolution over time and bands; the second has twice
+    members: int = 2  # of CNN and LSTM, after their first layers
     width: int = 128  # channels of the convolutions over time
     units: int = 96  # of the LSTM, each way
     dropout: float = 0.4

@@ -10,13 +10,16 @@ from typing import Any, Final
 from affectd.daemon.errors import AffectdError
 from affectd.train.adaptation import HEARD
 from affectd.train.evaluate import Evaluation
+from affectd.train.fits import Data
 from affectd.train.provenance import commit
-from affectd.train.runs import JOINED, Data, RunConfig
+from affectd.train.recipe import Recipe
+from affectd.train.runs import JOINED, RunConfig
+from affectd.train.silence import utterances_an_hour
 
 FILE: Final = "report.json"
 COMMITTED: Final = Path(__file__).parent / "results"
-ABLATION: Final = "ablation.json"  # by `affectd train ablate`
-FORMATS: Final = "formats.json"  # by `affectd train formats`
+ABLATION: Final = "ablation"  # by `affectd train ablate`
+FORMATS: Final = "formats"  # by `affectd train formats`
 
 
 class ReportError(AffectdError):
@@ -30,7 +33,7 @@ class Made:
     config: RunConfig
     corpora: tuple[str, ...]  # reports of the corpora
     utterances: str
-    duration_s: float
+    fitted_s: float  # on one thread, all fits together
 
 
 def write(
@@ -48,7 +51,7 @@ def write(
     report: dict[str, Any] = {
         "commit": commit(),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "duration_s": round(made.duration_s),
+        "fitted_s": round(made.fitted_s),
         "config": asdict(made.config),
         "features": asdict(data.examples.spec),
         "data": data.digest(),
@@ -57,10 +60,12 @@ def write(
         "utterances": made.utterances,
         "systems": {evaluation.system: evaluation.figures for evaluation in evaluations},
         "readings": readings,
+        "silence": utterances_an_hour(),
     }
+    made_of = {"recipe": report["config"]["recipe"], "data": report["data"]}
     for name in (ABLATION, FORMATS):
-        if (folder / name).exists():
-            report[name.removesuffix(".json")] = json.loads((folder / name).read_text())
+        if (folder / f"{name}.json").exists():
+            report[name] = _beside(folder / f"{name}.json", made_of)
     (folder / FILE).write_text(json.dumps(report, indent=1) + "\n")
     (folder / "report.md").write_text(markdown(report))
     plots.class_distribution(data.examples, folder / "classes.png")
@@ -78,6 +83,25 @@ def write(
             if "trials" in evaluation.figures:
                 plots.trials(evaluation, folder / "trials.png")
     return report
+
+
+def put_beside(folder: Path, name: str, data: Data, recipe: Recipe, result: dict[str, Any]) -> None:
+    """Keep a result, ABLATION or FORMATS, for the report that is written next."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = {"recipe": asdict(recipe), "data": data.digest(), "result": result}
+    (folder / f"{name}.json").write_text(json.dumps(made, indent=1) + "\n")
+
+
+def _beside(path: Path, made_of: dict[str, Any]) -> dict[str, Any]:
+    """A result that was put beside a report; raise ReportError if it is of another recipe."""
+    kept = json.loads(path.read_text())
+    if {key: kept[key] for key in made_of} != json.loads(json.dumps(made_of)):
+        raise ReportError(
+            f"{path} is of another recipe or other recordings than this evaluation; "
+            "remove it, or make it again"
+        )
+    result: dict[str, Any] = kept["result"]
+    return result
 
 
 def load(folder: Path) -> dict[str, Any]:
@@ -113,9 +137,7 @@ def summary(report: dict[str, Any]) -> dict[str, Any]:
         "ece": joined.get("ece"),
         "coverage": {key: coverage.get(key) for key in ("mean", "min_actor", "set_size")},
         "noise_readings_per_hour": (
-            readings["noise"]["household"]["readings_per_hour"]
-            if readings and "household" in readings["noise"]
-            else None
+            readings["noise"][readings["household"]]["readings_per_hour"] if readings else None
         ),
     }
 
@@ -146,7 +168,8 @@ def markdown(report: dict[str, Any]) -> str:
         f"{len(config['folds'])} folds, {len(config['seeds'])} seeds, tested on "
         f"{report['tested']}; mean over the folds, ± standard deviation over the seeds, percent; "
         "accuracy and macro-F1 with 20 utterances of the voice heard before. "
-        f"Commit {report['commit']}, {report['finished']}, {report['duration_s']} s.",
+        f"Commit {report['commit']}, {report['finished']}; "
+        f"the fits took {report['fitted_s'] / 3600:.1f} hours of one thread.",
         table(report),
         "95 % of bootstraps over the actors, with 20 utterances heard:",
         _intervals(systems),
@@ -158,6 +181,8 @@ def markdown(report: dict[str, Any]) -> str:
         parts += _joined(systems[JOINED])
     if report["readings"]:
         parts += ["## Readings of what is not acted emotion", _readings(report["readings"])]
+    silence = ", ".join(f"{name} {count:g}" for name, count in report["silence"].items())
+    parts += ["## Silence", f"Utterances an hour before any network: {silence}."]
     if "ablation" in report:
         parts += ["## What each ingredient brings", ablation_table(report["ablation"])]
     if "formats" in report:
@@ -276,7 +301,8 @@ def ablation_table(ablation: dict[str, Any]) -> str:
 def formats_table(formats: dict[str, dict[str, float]]) -> str:
     """A Markdown table of what each format of the weights costs."""
     rows = [
-        "UAR of the networks of one seed in TensorFlow Lite, 20 utterances heard before.",
+        "UAR of the networks of one seed in TensorFlow Lite on the validation actors, 20 "
+        "utterances heard before; time of one inference on one thread.",
         "",
         "| weights | cnn | lstm | cnn+lstm | kB, cnn / lstm | ms, cnn / lstm |",
         "| --- | --- | --- | --- | --- | --- |",

@@ -2,31 +2,30 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import joblib
-import numpy as np
-from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from affectd.daemon.emotion import voice
 from affectd.daemon.emotion.decision import combine
 from affectd.daemon.errors import AffectdError
-from affectd.train.adaptation import HEARD, Adaptation
-from affectd.train.examples import Examples, Statistics, statistics
-from affectd.train.folds import COUNT, Split, split
+from affectd.train.fits import GATE, Answers, Data, GateRun, Run, fit_one
+from affectd.train.folds import COUNT
 from affectd.train.recipe import Recipe
 from affectd.train.stored import keep, load
 
 JOINED: Final = "cnn+lstm"
-GATE: Final = "gate"
 NETWORKS: Final = ("svm", "mlp", "cnn", "lstm")
-SERVED: Final = "heard_20"  # what a daemon is soon served with; calibration is for this
+# The modules beside this one that a fit depends on; with others, runs that are kept are refused.
+FITTING: Final = (
+    *("adaptation", "batches", "classical", "fit", "fits", "folds", "gate", "networks"),
+)
 
 
 class RunError(AffectdError):
@@ -41,100 +40,6 @@ class RunConfig:
     folds: tuple[int, ...] = tuple(range(COUNT))
     seeds: tuple[int, ...] = (0, 1, 2)
     recipe: Recipe = field(default_factory=Recipe)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Data:
-    """All that is learnt from and tested with."""
-
-    examples: Examples  # the first corpus is tested
-    trials: Examples | None = None  # the first corpus under trying conditions
-    noise: Examples | None = None  # what is not speech
-    plain: Examples | None = None  # speech without acted emotion
-
-    def digest(self) -> str:
-        """What the data are, in short."""
-        parts = [(e.clips, e.features.shape) for e in self._all]
-        return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
-
-    @property
-    def _all(self) -> list[Examples]:
-        return [e for e in (self.examples, self.trials, self.noise, self.plain) if e is not None]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Answers:
-    """What one system says of some rows, by how much it had heard of the voice before."""
-
-    rows: NDArray[np.int64]
-    by_heard: dict[str, NDArray[np.float64]]  # heard_20, … -> shape (n, 8)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Weights:
-    """A fitted network, to be built again by its recipe."""
-
-    arrays: list[NDArray[np.float32]]
-    recipe: Recipe
-    prior: Statistics  # that it normalises with
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Run:
-    """One system on one fold with one seed."""
-
-    system: str  # a network's name, or several joined by +
-    fold: int
-    seed: int
-    test: Answers
-    validation: Answers
-    others: dict[str, Answers] = field(default_factory=dict)  # trials, noise, plain
-    curves: dict[str, list[float]] = field(default_factory=dict)
-    fitted: Weights | None = None  # of a single network
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class GateRun:
-    """The speech gate on one fold with one seed: probability of speech, shape (n,), by part."""
-
-    fold: int
-    seed: int
-    speech_test: NDArray[np.float64]
-    rows: dict[str, NDArray[np.int64]]  # trials, noise, plain: of the held-out part
-    p: dict[str, NDArray[np.float64]]
-
-
-def heard_keys() -> Iterator[tuple[str, int, bool]]:
-    """Names, counts and whether only neutral and calm utterances were heard before."""
-    yield "heard_0", 0, False
-    for count in HEARD[1:]:
-        yield f"heard_{count}", count, False
-        yield f"heard_{count}_neutral", count, True
-
-
-def held_out(sounds: Examples, fold: int) -> NDArray[np.int64]:
-    """Rows of sounds that one fold tests."""
-    return np.flatnonzero(dealt(sounds)[sounds.clip] == fold)
-
-
-def dealt(sounds: Examples) -> NDArray[np.int64]:
-    """The fold that tests each clip, shape (len(clips),): dealt out by the hash of its speaker."""
-    speakers = {clip.speaker for clip in sounds.clips}
-    mixed = sorted(speakers, key=lambda speaker: hashlib.sha256(speaker.encode()).digest())
-    fold = {speaker: number % COUNT for number, speaker in enumerate(mixed)}
-    return np.array([fold[clip.speaker] for clip in sounds.clips])
-
-
-def taught(data: Data, parts: Split, fold: int) -> NDArray[np.int64]:
-    """The training rows without plain speech that the fold tests."""
-    if data.plain is None:
-        return parts.train
-    tested = [
-        clip.speaker
-        for clip, of in zip(data.plain.clips, dealt(data.plain), strict=True)
-        if of == fold
-    ]
-    return parts.train[~np.isin(data.examples.speaker[parts.train], tested)]
 
 
 def run_all(
@@ -156,7 +61,7 @@ def run_all(
         tqdm(total=len(tasks), initial=len(tasks) - len(missing), desc="fits", unit="fit") as bar,
     ):
         fits = joblib.Parallel(return_as="generator_unordered")(
-            joblib.delayed(_fit)(data, system, fold, seed, config.recipe)
+            joblib.delayed(fit_one)(data, system, fold, seed, config.recipe)
             for seed, fold, system in missing
         )
         for run in fits:
@@ -179,24 +84,6 @@ def load_all(data: Data, config: RunConfig, folder: Path) -> list[Run]:
     if not runs:
         raise RunError(f"{folder} holds no runs; run `affectd train evaluate` first")
     return runs
-
-
-def took_s(folder: Path) -> float:
-    """Seconds from the first start of the runs in a folder to the end of the last one."""
-    ended = [path.stat().st_mtime for path in folder.glob("*-fold*-seed*.joblib")]
-    return max(ended) - (folder / "config.json").stat().st_mtime
-
-
-def quiet_one_thread() -> None:
-    """Keep TensorFlow to one thread, as many processes run, and from talking."""
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    import tensorflow as tf
-
-    try:
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-    except RuntimeError:
-        return  # this process has fitted before: it is set already
 
 
 @contextmanager
@@ -222,8 +109,8 @@ def _workers(scheduler: str | None, jobs: int, data: Data) -> Iterator[None]:
 
 
 def _check_folder(folder: Path, config: RunConfig, data: Data) -> None:
-    """Runs in one folder share recipe and data; networks, folds and seeds may be added."""
-    ours = {"recipe": asdict(config.recipe), "data": data.digest()}
+    """Runs in one folder share recipe, data and code; networks, folds and seeds may be added."""
+    ours = {"recipe": asdict(config.recipe), "data": data.digest(), "code": _code()}
     path = folder / "config.json"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -236,102 +123,25 @@ def _check_folder(folder: Path, config: RunConfig, data: Data) -> None:
     if theirs != json.loads(json.dumps(ours)):
         recipe = theirs.get("recipe", {})
         mine = asdict(config.recipe).items()
-        differ = [name for name, value in mine if recipe.get(name) != value] or ["the recordings"]
+        differ = [name for name, value in mine if recipe.get(name) != value]
+        differ += [f"the {what}" for what in ("data", "code") if theirs.get(what) != ours[what]]
         raise RunError(
             f"{folder} holds runs of another configuration (it differs in {', '.join(differ)}); "
             "name another --workdir, or remove that folder"
         )
 
 
+def _code() -> str:
+    """The code that a fit depends on, in short."""
+    sources = [Path(__file__).with_name(f"{name}.py") for name in FITTING]
+    digest = hashlib.sha256(Path(voice.__file__).read_bytes())
+    for source in sources:
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:12]
+
+
 def _path(folder: Path, seed: int, fold: int, system: str) -> Path:
     return folder / f"{system}-fold{fold + 1}-seed{seed}.joblib"
-
-
-def _fit(data: Data, system: str, fold: int, seed: int, recipe: Recipe) -> "Run | GateRun":
-    quiet_one_thread()
-    if system == GATE:
-        return _fit_gate(data, fold, seed, recipe)
-    examples = data.examples
-    parts = split(examples, fold, seed)
-    rows = taught(data, parts, fold)
-    if system == "svm":
-        from affectd.train.classical import fit as fit_classical
-
-        fitted: Any = fit_classical(examples, rows, parts.validation, seed)
-    else:
-        from affectd.train.fit import fit
-
-        fitted = fit(examples, rows, parts.validation, system, recipe, seed)
-    everything = list(heard_keys())
-    asked = [key for key in everything if key[0] == SERVED]
-    others = {}
-    if data.trials is not None:
-        testers = np.unique(examples.speaker[parts.test])
-        tried = np.flatnonzero(np.isin(data.trials.speaker, testers))
-        others["trials"] = _answers(fitted, data.trials, tried, asked, seed)
-    for name, sounds in (("noise", data.noise), ("plain", data.plain)):
-        if sounds is not None:
-            keys = everything[:1] if name == "noise" else [everything[0], *asked]
-            others[name] = _answers(fitted, sounds, held_out(sounds, fold), keys, seed)
-    return Run(
-        system=system,
-        fold=fold,
-        seed=seed,
-        test=_answers(fitted, examples, parts.test, everything, seed),
-        validation=_answers(fitted, examples, parts.validation, everything, seed),
-        others=others,
-        curves=fitted.curves,
-        fitted=None
-        if system == "svm"
-        else Weights(fitted.model.get_weights(), recipe, fitted.prior),
-    )
-
-
-def _answers(
-    fitted: Any,
-    examples: Examples,
-    rows: NDArray[np.int64],
-    keys: Sequence[tuple[str, int, bool]],
-    seed: int,
-) -> Answers:
-    adaptation = Adaptation(examples, rows, fitted.prior)
-    random = np.random.default_rng(seed)
-    by_heard = {}
-    for key, count, quiet in keys:
-        counts, calm = np.full(len(rows), count), np.full(len(rows), quiet)
-        normalised = adaptation.normalised(rows, counts, calm, random)
-        by_heard[key] = np.asarray(fitted.predict(normalised), np.float64)
-    return Answers(rows, by_heard)
-
-
-def _fit_gate(data: Data, fold: int, seed: int, recipe: Recipe) -> GateRun:
-    """Fit the gate without the test and validation speakers, and without a sixth of the sounds."""
-    from affectd.train import gate
-
-    examples, noise = data.examples, data.noise
-    assert noise is not None  # noqa: S101
-    parts = split(examples, fold, seed)
-    rows = taught(data, parts, fold)
-    prior = statistics(examples, rows)
-    noise_rows = np.flatnonzero(dealt(noise)[noise.clip] != fold)
-    fitted = gate.fit(examples, rows, noise, noise_rows, prior, recipe.gate_epochs, seed)
-
-    def judge(which: Examples, of: NDArray[np.int64]) -> NDArray[np.float64]:
-        return gate.probabilities(fitted, which, of, prior)
-
-    held: dict[str, tuple[Examples, NDArray[np.int64]]] = {"noise": (noise, held_out(noise, fold))}
-    if data.plain is not None:
-        held["plain"] = (data.plain, held_out(data.plain, fold))
-    if data.trials is not None:
-        testers = np.unique(examples.speaker[parts.test])
-        held["trials"] = (data.trials, np.flatnonzero(np.isin(data.trials.speaker, testers)))
-    return GateRun(
-        fold=fold,
-        seed=seed,
-        speech_test=judge(examples, parts.test),
-        rows={name: of for name, (_, of) in held.items()},
-        p={name: judge(which, of) for name, (which, of) in held.items()},
-    )
 
 
 def _joined(runs: Sequence[Run]) -> Iterator[Run]:

@@ -21,7 +21,8 @@ Count = Annotated[int, Meta(ge=0, le=2**53)]
 class VoiceSpec:
     """How fast a voice is learnt and forgotten; a bundle made for other settings is refused."""
 
-    prior_frames: int = 500  # 5 s: about two utterances of speech weigh as much as the prior
+    mean_frames: int = 1_000  # 10 s of speech weigh as much as the prior of the mean
+    deviation_frames: int = 4_000  # 40 s weigh as much as the prior of the deviation
     longest_frames: int = 15_000  # 150 s; of more speech, the older fades
 
 
@@ -44,8 +45,8 @@ class VoiceState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def share(self) -> float:
-        """How much of the statistics is the voice's own, 0..1; the rest is the prior."""
-        return self.frames / (self.frames + SPEC.prior_frames)
+        """How much of the mean is the voice's own, 0..1; the rest is the prior."""
+        return self.frames / (self.frames + SPEC.mean_frames)
 
 
 class Voice:
@@ -131,9 +132,10 @@ def statistics(
     count = np.maximum(frames, 1)
     own_mean = total / count
     own_variance = np.maximum(squares / count - own_mean**2, 0)
-    share = frames / (frames + spec.prior_frames)
-    variance = (1 - share) * np.square(std) + share * own_variance
-    return mean + share * (own_mean - mean), np.sqrt(variance)
+    of_mean = frames / (frames + spec.mean_frames)
+    of_deviation = frames / (frames + spec.deviation_frames)
+    variance = (1 - of_deviation) * np.square(std) + of_deviation * own_variance
+    return mean + of_mean * (own_mean - mean), np.sqrt(variance)
 
 
 def check(state: VoiceState) -> None:

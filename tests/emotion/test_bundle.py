@@ -84,8 +84,8 @@ def test_a_bundle_for_other_features_is_refused(folder: Path) -> None:
 
 
 def test_a_bundle_for_other_voices_is_refused(folder: Path) -> None:
-    change(folder, lambda content: content["voice"].update(prior_frames=13))
-    with pytest.raises(BundleError, match=r"was made for .*prior_frames=13.*this version adapts"):
+    change(folder, lambda content: content["voice"].update(mean_frames=13))
+    with pytest.raises(BundleError, match=r"was made for .*mean_frames=13.*this version adapts"):
         bundle.load(folder)
 
 

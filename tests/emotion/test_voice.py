@@ -76,14 +76,15 @@ def test_a_voice_that_was_heard_long_is_itself() -> None:
     other = [u + np.float32(20) for u in map(utterance, range(75))]
     mean, std = voice_after(*other).mean_std()
     spoken = np.concatenate([one[:200] for one in other])
-    np.testing.assert_allclose(mean, spoken.mean(axis=0), atol=1)
+    np.testing.assert_allclose(mean, spoken.mean(axis=0), atol=1.5)
     np.testing.assert_allclose(std, spoken.std(axis=0), rtol=0.05)
 
 
-def test_prior_frames_of_speech_weigh_as_much_as_the_prior() -> None:
-    features = np.full((298, N_MFCC), 7.0, np.float32)
-    mean, std = voice_after(features, features, frames=SPEC.prior_frames // 2).mean_std()
+def test_as_much_speech_as_the_settings_say_weighs_as_much_as_the_prior() -> None:
+    features = np.full((SPEC.deviation_frames, N_MFCC), 7.0, np.float32)
+    mean, _ = voice_after(features, frames=SPEC.mean_frames).mean_std()
     np.testing.assert_allclose(mean, (MEAN + 7) / 2)
+    _, std = voice_after(features, frames=SPEC.deviation_frames).mean_std()
     np.testing.assert_allclose(std, STD / np.sqrt(2))
 
 
@@ -122,7 +123,7 @@ def test_the_gain_of_a_microphone_is_forgotten(gain_db: int) -> None:
         amplified.hear(utterance(seed, gain_db=gain_db), 200)
     assert left_db[0] == abs(gain_db)
     assert left_db == sorted(left_db, reverse=True)
-    assert left_db[-1] <= 0.04 * abs(gain_db)
+    assert left_db[-1] <= 0.07 * abs(gain_db)
     np.testing.assert_allclose(plain.mean_std()[1], amplified.mean_std()[1], rtol=0.02)
 
 
@@ -142,10 +143,10 @@ def test_an_utterance_that_is_louder_than_the_voice_stays_louder(
 def test_old_speech_fades_when_the_room_changes() -> None:
     room, other = np.zeros((298, N_MFCC), np.float32), np.full((298, N_MFCC), 9.0, np.float32)
     voice = voice_after(*[room] * 200)
-    assert voice.mean_std()[0][0] == pytest.approx(MEAN[0] * 500 / 15_500)
+    assert voice.mean_std()[0][0] == pytest.approx(MEAN[0] * 1_000 / 16_000)
     for _ in range(300):
         voice.hear(other, 200)
-    own = (voice.mean_std()[0] - MEAN) * 15_500 / 15_000 + MEAN
+    own = (voice.mean_std()[0] - MEAN) * 16_000 / 15_000 + MEAN
     np.testing.assert_allclose(own, 9.0, atol=0.3)
 
 
@@ -190,10 +191,8 @@ def test_a_state_outlives_a_change_of_bundle() -> None:
 
 def test_the_share_of_a_state_grows_from_0_to_nearly_1() -> None:
     assert voice_after().state(NOW).share == 0
-    assert voice_after(utterance(1), utterance(2), frames=250).state(NOW).share == 0.5
-    assert voice_after(*map(utterance, range(90))).state(NOW).share == pytest.approx(
-        0.968, abs=1e-3
-    )
+    assert voice_after(*map(utterance, range(5)), frames=200).state(NOW).share == 0.5
+    assert voice_after(*map(utterance, range(90))).state(NOW).share == pytest.approx(0.9375)
 
 
 GOOD = voice_after(utterance(1)).state(NOW)

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from affectd.daemon.emotion import voice
 from affectd.train.adaptation import QUIET, Adaptation
 from affectd.train.examples import Examples, Statistics, statistics
 
@@ -73,3 +74,18 @@ def test_a_quiet_household_is_heard_neutral_and_calm_alone(
     before = adaptation._drawn(int(rows[0]), 20, True, np.random.default_rng(0))
     assert 5 < len(before) <= 12
     assert set(examples.emotion[before]) <= set(QUIET)
+
+
+def test_noise_is_heard_beside_a_voice_that_has_spoken(
+    examples: Examples, rows: NDArray[np.int64]
+) -> None:
+    prior = statistics(examples, rows)
+    one = rows[examples.speaker[rows] == "ravdess_01"][:20]
+    heard = Adaptation(examples, one, prior).beside(
+        examples, rows[-3:], 20, np.random.default_rng(0)
+    )
+    before = [examples.sums[0][one].sum(axis=0), examples.sums[1][one].sum(axis=0)]
+    mean, std = voice.statistics(prior.mean, prior.std, examples.frames[one].sum(), *before)
+    frames = examples.frames[rows[-1]]
+    expected = (examples.features[rows[-1], :frames] - mean) / std
+    np.testing.assert_allclose(heard[-1, :frames], expected, atol=1e-3)

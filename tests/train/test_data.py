@@ -8,8 +8,8 @@ from affectd.daemon.cli import main
 from affectd.daemon.emotion.labels import EMOTIONS
 from affectd.train.corpora.corpus import CorpusError
 from affectd.train.data import Sources, gather, surroundings
+from affectd.train.fits import dealt, held_out, taught
 from affectd.train.folds import split
-from affectd.train.runs import dealt, held_out, taught
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +40,48 @@ def test_plain_speech_is_taught_as_neutral_but_not_by_the_fold_that_it_tests(
     assert spoken[rows].any()
 
 
-def test_rooms_and_noises_to_learn_from_are_not_those_to_be_tested_in(tmp_path: Path) -> None:
-    for folder in ("rooms", "noise"):
-        (tmp_path / folder).mkdir()
-        for number in range(5):
-            soundfile.write(tmp_path / folder / f"{number}.wav", np.zeros(100), 16_000)
-    sources = Sources(noise=(tmp_path / "noise",), rooms=(tmp_path / "rooms",))
-    learnt, tried = surroundings(sources)
-    assert len(learnt.rooms) + len(tried.rooms) == 5
-    assert not set(learnt.rooms) & set(tried.rooms)
+def silent_files(folder: Path, *names: str) -> Path:
+    folder.mkdir()
+    for name in names:
+        soundfile.write(folder / f"{name}.wav", np.zeros(100), 16_000)
+    return folder
+
+
+def test_noises_of_the_first_folder_try_and_half_of_the_others_are_learnt_from(
+    tmp_path: Path,
+) -> None:
+    household = silent_files(tmp_path / "household", "tap", "street")
+    other = silent_files(tmp_path / "other", "1-1-A-0", "1-1-B-0", "1-2-A-0", "2-3-A-0")
+    learnt, tried = surroundings(Sources(noise=(household, other)))
+    assert [path.stem for path in learnt.noises] == ["1-1-A-0", "1-1-B-0", "2-3-A-0"]
+    assert {path.stem for path in tried.noises} == {"tap", "street"}
+
+
+def test_noises_of_a_single_folder_are_learnt_from_or_tried_not_both(tmp_path: Path) -> None:
+    learnt, tried = surroundings(Sources(noise=(silent_files(tmp_path / "n", *"abcde"),)))
+    assert len(learnt.noises) + len(tried.noises) == 5
     assert not set(learnt.noises) & set(tried.noises)
+
+
+def test_a_noise_that_lies_under_virtual_voices_tests_nothing(
+    few_actors: Path, few_noises: Path, tmp_path: Path
+) -> None:
+    sources = Sources(corpora={"ravdess": few_actors}, noise=(few_noises,))
+    data, _ = gather(sources, tmp_path, jobs=2)
+    assert data.noise is not None
+    under = {path.stem for path in surroundings(sources)[0].noises}
+    tested = np.concatenate([held_out(data.noise, fold) for fold in range(6)])
+    stems = {data.noise.clips[clip].path.stem for clip in data.noise.clip[tested]}
+    assert under
+    assert stems
+    assert not under & stems
+
+
+def test_a_room_cannot_be_learnt_from_and_tried(tmp_path: Path) -> None:
+    rooms = silent_files(tmp_path / "rooms", "kitchen", "hall")
+    sources = Sources(rooms=(rooms,), tried_rooms=(rooms / "hall.wav",))
+    with pytest.raises(CorpusError, match=r"hall\.wav is among the rooms to learn from and among"):
+        surroundings(sources)
 
 
 def test_no_corpus_at_all_is_an_error_that_names_an_option(

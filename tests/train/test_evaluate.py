@@ -8,12 +8,13 @@ import pytest
 from numpy.typing import NDArray
 
 from affectd.daemon.cli import main
-from affectd.train import runs as module
+from affectd.train import fits, runs
 from affectd.train.evaluate import by_fold, evaluate, tell
 from affectd.train.examples import Examples
+from affectd.train.fits import SERVED, Answers, Data, Run, heard_keys
 from affectd.train.folds import Split, split
 from affectd.train.recipe import Recipe
-from affectd.train.runs import SERVED, Answers, Data, Run, RunConfig, RunError, heard_keys, run_all
+from affectd.train.runs import RunConfig, RunError, run_all
 from affectd.train.stored import StoredError
 
 QUICK = RunConfig(networks=("svm", "mlp"), folds=(0,), seeds=(0,), recipe=Recipe(epochs=1))
@@ -96,7 +97,7 @@ def test_a_planted_leak_is_found(
         grown = np.append(getattr(parts, part), parts.test[:1])
         return replace(parts, **{part: grown})
 
-    monkeypatch.setattr(module, "split", leaking)
+    monkeypatch.setattr(fits, "split", leaking)
     assert not alike(learnt(examples, tmp_path / "a"), learnt(spoilt(examples), tmp_path / "b"))
 
 
@@ -106,13 +107,13 @@ def test_runs_go_on_where_they_ended(
     first, _ = run_all(Data(examples), QUICK, tmp_path, jobs=1)
     (tmp_path / "mlp-fold1-seed0.joblib").unlink()
     fitted: list[str] = []
-    real = module._fit
+    real = fits.fit_one
 
     def recorded(data: Data, system: str, *others: object) -> object:
         fitted.append(system)
         return real(data, system, *others)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module, "_fit", recorded)
+    monkeypatch.setattr(runs, "fit_one", recorded)
     again, _ = run_all(Data(examples), QUICK, tmp_path, jobs=1)
     assert fitted == ["mlp"]
     for one, two in zip(first, again, strict=True):
@@ -125,6 +126,16 @@ def test_runs_of_another_recipe_are_not_taken_up(examples: Examples, tmp_path: P
     other = replace(only, recipe=Recipe(epochs=2, dropout=0.1))
     with pytest.raises(RunError, match=r"it differs in epochs, dropout\); name another --workdir"):
         run_all(Data(examples), other, tmp_path, jobs=1)
+
+
+def test_runs_of_other_code_are_not_taken_up(
+    examples: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only = replace(QUICK, networks=("svm",))
+    run_all(Data(examples), only, tmp_path, jobs=1)
+    monkeypatch.setattr(runs, "FITTING", runs.FITTING[1:])
+    with pytest.raises(RunError, match=r"it differs in the code\); name another --workdir"):
+        run_all(Data(examples), only, tmp_path, jobs=1)
 
 
 def test_a_damaged_run_is_told_and_can_be_made_again(examples: Examples, tmp_path: Path) -> None:

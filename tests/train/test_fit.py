@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from affectd.daemon.emotion.decision import combine
 from affectd.daemon.emotion.labels import EMOTIONS
 from affectd.train.adaptation import Adaptation
 from affectd.train.batches import Batches, masked_loss
 from affectd.train.examples import Examples, join, statistics
 from affectd.train.fit import fit
 from affectd.train.folds import split
-from affectd.train.networks import NETWORKS
+from affectd.train.networks import NETWORKS, joined
 from affectd.train.recipe import Recipe, RecipeError
 
 QUICK = Recipe(epochs=1)
@@ -39,7 +40,7 @@ def test_a_network_learns_what_it_is_shown(examples: Examples) -> None:
 
 @pytest.mark.parametrize("name", ["mlp", "cnn", "lstm"])
 def test_a_network_gives_a_probability_of_each_emotion(name: str, examples: Examples) -> None:
-    network = NETWORKS[name](examples.spec, Recipe())
+    network = joined(NETWORKS[name](examples.spec, Recipe()))
     p = network.predict(np.zeros((2, 297, 40), np.float32), verbose=0)
     assert p.shape == (2, len(EMOTIONS))
     np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-5)
@@ -107,8 +108,21 @@ def test_the_loss_leaves_out_what_a_corpus_lacks() -> None:
     p = np.array([[0.1, 0.1, 0.3, 0.3, 0.05, 0.05, 0.05, 0.05]], np.float32)
     known = np.isin(np.arange(8), (2, 3)).astype(np.float32)
     target = np.eye(8, dtype=np.float32)[2]
-    loss = np.asarray(masked_loss(np.stack([target, known])[None], p))
+    loss = np.asarray(masked_loss(np.stack([target, known])[None], p[None]))
     np.testing.assert_allclose(loss, -np.log(0.5), rtol=1e-5)
+
+
+@pytest.mark.parametrize("network", ["cnn", "lstm"])
+def test_the_members_of_a_network_answer_together_with_the_mean_of_their_logarithms(
+    network: str, examples: Examples
+) -> None:
+    several = NETWORKS[network](examples.spec, Recipe(members=3))
+    sounds = np.random.default_rng(0).normal(size=(4, *several.input_shape[1:]))
+    answers = several.predict(sounds, verbose=0)
+    assert answers.shape == (4, 3, 8)
+    assert np.abs(answers[:, 0] - answers[:, 1]).max() > 1e-4
+    together = joined(several).predict(sounds, verbose=0)
+    np.testing.assert_allclose(together, combine(list(answers.swapaxes(0, 1))), atol=1e-5)
 
 
 def test_mixed_utterances_keep_the_sum_of_their_targets(

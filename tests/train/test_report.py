@@ -5,6 +5,10 @@ import pytest
 
 from affectd.daemon.cli import main
 from affectd.train import report
+from affectd.train.examples import Examples
+from affectd.train.fits import Data
+from affectd.train.recipe import Recipe
+from affectd.train.runs import RunConfig
 
 
 def test_the_committed_report_gives_the_main_figures(capsys: pytest.CaptureFixture[str]) -> None:
@@ -39,3 +43,13 @@ def test_a_file_that_is_no_report_is_told(content: str, why: str, tmp_path: Path
     (tmp_path / "report.json").write_text(content)
     with pytest.raises(report.ReportError, match=why):
         report.load(tmp_path)
+
+
+def test_a_result_of_another_recipe_is_not_put_into_a_report(
+    examples: Examples, tmp_path: Path
+) -> None:
+    data = Data(examples)
+    report.put_beside(tmp_path, report.FORMATS, data, Recipe(epochs=7), {})
+    made = report.Made(RunConfig(), (), "", 0.0)
+    with pytest.raises(report.ReportError, match=r"formats\.json is of another recipe or other"):
+        report.write(tmp_path, data, made, [], None)

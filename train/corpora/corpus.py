@@ -26,6 +26,7 @@ class Clip:
     emotion: int  # index into EMOTIONS
     gender: str = ""  # `f`, `m` or unknown
     intensity: str = ""  # `normal`, `strong` or unknown
+    is_tested: bool = True  # False for a noise that lies under virtual voices: it is only learnt
 
 
 @dataclass(frozen=True, slots=True)
