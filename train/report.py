@@ -241,6 +241,9 @@ def _joined(figures: dict[str, Any]) -> list[str]:
         f"{100 * coverage['min_actor']:.0f} %) with {coverage['set_size']:.2f} emotions each. "
         f"{100 * unknown['share']:.1f} % of the utterances become unknown; of the rest "
         f"{100 * unknown['accuracy_of_the_rest']:.1f} % are right.",
+        "Coverage by actor: "
+        + ", ".join(f"{name} {100 * share:.0f}" for name, share in coverage["per_actor"].items())
+        + ".",
         "![reliability](reliability.png)",
     ]
     if "trials" in figures:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from affectd.daemon.speech.mfcc import FeatureSpec
+from affectd.train import sounds
 from affectd.train.conditions import Voices
 from affectd.train.corpora import layouts
 from affectd.train.examples import Examples, extract
@@ -41,3 +42,9 @@ def few_noises(ravdess_root: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     root.mkdir()
     (root / "chainsaw").symlink_to(ravdess_root.parent / "noise" / "esc10" / "chainsaw")
     return root
+
+
+@pytest.fixture(scope="session")
+def noise(few_noises: Path) -> Examples:
+    """Utterances that are no speech."""
+    return extract(sounds.load(few_noises, "sounds"), Voices(1), FeatureSpec(), jobs=2)[1]

@@ -101,6 +101,32 @@ def test_a_planted_leak_is_found(
     assert not alike(learnt(examples, tmp_path / "a"), learnt(spoilt(examples), tmp_path / "b"))
 
 
+def judged(examples: Examples, noise: Examples, folder: Path) -> NDArray[np.float64]:
+    """What the gate of the first fold says of noise that it has not learnt."""
+    only = replace(QUICK, networks=(), recipe=Recipe(gate_epochs=1))
+    _, (gate,) = run_all(Data(examples, noise=noise), only, folder, jobs=1)
+    return gate.p["noise"]
+
+
+@pytest.mark.parametrize("is_leaking", [False, True])
+def test_no_test_actor_reaches_the_gate_unless_a_leak_is_planted(
+    is_leaking: bool,
+    examples: Examples,
+    noise: Examples,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def leaking(examples: Examples, fold: int, seed: int) -> Split:
+        parts = split(examples, fold, seed)
+        return replace(parts, train=np.append(parts.train, parts.test))
+
+    if is_leaking:
+        monkeypatch.setattr(fits, "split", leaking)
+    one = judged(examples, noise, tmp_path / "a")
+    other = judged(spoilt(examples), noise, tmp_path / "b")
+    assert np.array_equal(one, other) is not is_leaking
+
+
 def test_runs_go_on_where_they_ended(
     examples: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,18 +4,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from affectd.daemon.speech.mfcc import FeatureSpec
 from affectd.train import gate, sounds
-from affectd.train.conditions import Voices
 from affectd.train.corpora.corpus import CorpusError
 from affectd.train.evaluate import gate_threshold
-from affectd.train.examples import Examples, extract, statistics
+from affectd.train.examples import Examples, statistics
 from affectd.train.fits import GateRun, dealt, held_out
-
-
-@pytest.fixture(scope="module")
-def noise(few_noises: Path) -> Examples:
-    return extract(sounds.load(few_noises, "sounds"), Voices(1), FeatureSpec(), jobs=2)[1]
 
 
 def test_the_gate_tells_unseen_saws_from_unseen_speakers(
