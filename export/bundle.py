@@ -41,8 +41,7 @@ def export(workdir: Path, folder: Path, weights: str | None) -> Bundle:
     report = report_files.load(workdir / "evaluation")
     _check_belong_together(final, report, workdir)
     if weights is None:
-        path = workdir / "evaluation" / f"{report_files.FORMATS}.json"
-        weights = choose(_result(path, "affectd train formats")["result"])
+        weights = choose(_formats(workdir / "evaluation", report))
     systems = report["systems"]
     features = load(workdir / "final" / "features.joblib")
     files: dict[str, bytes] = {}
@@ -89,6 +88,17 @@ def export(workdir: Path, folder: Path, weights: str | None) -> Bundle:
     )
     _write(folder, bundle, files, len(features))
     return bundle
+
+
+def _formats(folder: Path, report: dict[str, Any]) -> dict[str, Any]:
+    found = report_files.beside(
+        folder, report_files.FORMATS, report["config"]["recipe"], report["data"]
+    )
+    if found is None:
+        raise ExportError(
+            f"{folder} does not say what formats cost; run `affectd train formats` first"
+        )
+    return found
 
 
 def _check_belong_together(final: dict[str, Any], report: dict[str, Any], workdir: Path) -> None:

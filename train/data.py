@@ -1,6 +1,7 @@
 """From folders of recordings to all that is learnt from and tested with."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -12,13 +13,13 @@ from affectd.train.corpora import layouts, table
 from affectd.train.corpora.corpus import Corpus, CorpusError
 from affectd.train.corpora.layouts import audio_files
 from affectd.train.examples import Examples, join, stored
-from affectd.train.fits import Data
+from affectd.train.fits import Data, held_out
+from affectd.train.folds import COUNT
 
 VOICES: Final = 12  # of each speaker of the first corpus
 OTHER_VOICES: Final = 3  # of each speaker of the other corpora: they have speakers of their own
 PLAIN_VOICES: Final = 2
 NOISE_VOICES: Final = 16
-LEAST_SOUNDS: Final = 12  # of noise, and of plain speech
 NEUTRAL: Final = EMOTIONS.index("neutral")
 
 
@@ -54,11 +55,7 @@ def surroundings(sources: Sources) -> tuple[Surroundings, Surroundings]:
         tuple(path for place in places for path in _files(place))
         for places in (sources.rooms, sources.tried_rooms)
     )
-    if both := {path.resolve() for path in rooms} & {path.resolve() for path in tried_rooms}:
-        raise CorpusError(
-            f"{min(both)} is among the rooms to learn from and among those to be tested in; "
-            "leave it out of one"
-        )
+    _check_apart(rooms, tried_rooms, "rooms")
     learnt, tried = _noises(sources.noise)
     return Surroundings(rooms, learnt), Surroundings(tried_rooms, tried)
 
@@ -68,13 +65,23 @@ def _noises(folders: tuple[Path, ...]) -> tuple[tuple[Path, ...], tuple[Path, ..
     if not folders:
         return (), ()
     first, *others = ([*sounds.load(folder, folder.name).clips] for folder in folders)
+    household = tuple(clip.path for clip in first)
+    _check_apart([clip.path for clips in others for clip in clips], household, "noises")
     halves: tuple[list[Path], list[Path]] = ([], [])
     for clips in others or [first]:
         sources = list(dict.fromkeys(clip.speaker for clip in clips))
         for clip in clips:
             halves[sources.index(clip.speaker) % 2].append(clip.path)
     learnt, unused = halves
-    return tuple(learnt), tuple(clip.path for clip in first) if others else tuple(unused)
+    return tuple(learnt), household if others else tuple(unused)
+
+
+def _check_apart(learnt: Iterable[Path], tried: Iterable[Path], what: str) -> None:
+    if both := {path.resolve() for path in learnt} & {path.resolve() for path in tried}:
+        raise CorpusError(
+            f"{min(both)} is among the {what} to learn from and among those to be tested in; "
+            "leave it out of one"
+        )
 
 
 def gather(sources: Sources, workdir: Path, jobs: int) -> tuple[Data, list[Corpus]]:
@@ -93,6 +100,8 @@ def gather(sources: Sources, workdir: Path, jobs: int) -> tuple[Data, list[Corpu
     trials = None
     if tried.rooms and tried.noises:
         trials = stored(kept[0][0], Trials(tried), workdir, jobs)[1]
+    else:
+        print("No trying conditions: they need --noise and --tried-rooms.", file=sys.stderr)
     noise = _sounds(sources.noise, Voices(NOISE_VOICES, learnt), workdir, jobs)
     plain = _sounds(sources.plain, Voices(PLAIN_VOICES, learnt), workdir, jobs)
     taught = [examples for _, examples in kept]
@@ -109,12 +118,13 @@ def _sounds(folders: tuple[Path, ...], voices: Voices, workdir: Path, jobs: int)
         return None
     under = frozenset(voices.around.noises)
     loaded = [sounds.load(folder, folder.resolve().name, under) for folder in folders]
-    if (count := sum(len(corpus.clips) for corpus in loaded)) < LEAST_SOUNDS:
+    examples = join([stored(corpus, voices, workdir, jobs)[1] for corpus in loaded])
+    if any(not held_out(examples, fold).size for fold in range(COUNT)):
         raise CorpusError(
-            f"{', '.join(map(str, folders))} hold {count} recording(s), {LEAST_SOUNDS} are needed, "
-            "so that every fold can test some; add others"
+            f"{', '.join(map(str, folders))} hold {len(examples.clips)} recording(s), too few for "
+            f"each of {COUNT} folds to test utterances in some; add others"
         )
-    return join([stored(corpus, voices, workdir, jobs)[1] for corpus in loaded])
+    return examples
 
 
 def _names(sources: Sources) -> list[str]:

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
 
 from affectd.daemon.emotion.decision import Calibration, soften
@@ -267,7 +270,7 @@ def readings(
 
     All thresholds come from elsewhere: the networks' from the validation actors of the fold, the
     gate's from noises of other folds. Sounds are those that the fold has not taught to its gate and
-    networks.
+    networks, as recorded: their virtual voices lie in rooms and noises that are learnt from.
     """
     examples = data.examples
     joined = [run for run in runs if run.system == JOINED]
@@ -306,7 +309,7 @@ def readings(
 
 
 def gate_threshold(noise: Examples, gates: Sequence[GateRun], without: int | None = None) -> float:
-    """The lowest threshold that lets NOISE_PER_HOUR household noises through.
+    """The lowest threshold that lets NOISE_PER_HOUR household noises through, in all their voices.
 
     noise: its first corpus is household noise. Every gate judged the noises it had not learnt
     from; those of the fold `without` are left out, so that its test has no say in it.
@@ -326,6 +329,11 @@ def gate_threshold(noise: Examples, gates: Sequence[GateRun], without: int | Non
     return float(np.nextafter(surest[allowed], 1))
 
 
+@cache
+def _seconds(path: Path) -> float:
+    return float(soundfile.info(path).duration)
+
+
 class _Count:
     """Readings of sounds, by corpus, over all runs."""
 
@@ -342,14 +350,15 @@ class _Count:
         known: NDArray[np.bool_],
         emotion: NDArray[np.int64],
     ) -> None:
-        """Count the rows of the clips that one run has not heard."""
+        """Count those of the rows that are as recorded; clips: all that one run has not heard."""
+        as_recorded = sounds.condition[rows] == 0
         of_clip = np.array([clip.corpus for clip in sounds.clips])
         for name in np.unique(of_clip[clips]):
-            here = sounds.corpus[rows] == name
+            here = as_recorded & (sounds.corpus[rows] == name)
             heard = clips[of_clip[clips] == name]
             self._parts.setdefault(str(name), []).append(
                 {
-                    "hours": float(sounds.seconds[heard].sum() / HOUR_S),
+                    "hours": sum(_seconds(sounds.clips[clip].path) for clip in heard) / HOUR_S,
                     "utterances": float(here.sum()),
                     "passed": float((here & passed).sum()),
                     "readings": float((here & known).sum()),

@@ -17,13 +17,15 @@ from affectd.train.runs import JOINED, RunConfig
 from affectd.train.silence import utterances_an_hour
 
 FILE: Final = "report.json"
+KEYS: Final = {"systems", "readings", "config", "silence", "fitted_s"}
 COMMITTED: Final = Path(__file__).parent / "results"
 ABLATION: Final = "ablation"  # by `affectd train ablate`
+SILENT_MINUTES: Final = 10  # of each kind of silence
 FORMATS: Final = "formats"  # by `affectd train formats`
 
 
 class ReportError(AffectdError):
-    """A report is missing or damaged."""
+    """A report is missing or damaged, or what lies beside it does not belong to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +62,12 @@ def write(
         "utterances": made.utterances,
         "systems": {evaluation.system: evaluation.figures for evaluation in evaluations},
         "readings": readings,
-        "silence": utterances_an_hour(),
     }
-    made_of = {"recipe": report["config"]["recipe"], "data": report["data"]}
     for name in (ABLATION, FORMATS):
-        if (folder / f"{name}.json").exists():
-            report[name] = _beside(folder / f"{name}.json", made_of)
+        result = beside(folder, name, report["config"]["recipe"], report["data"])
+        if result is not None:
+            report[name] = result
+    report["silence"] = utterances_an_hour(SILENT_MINUTES)
     (folder / FILE).write_text(json.dumps(report, indent=1) + "\n")
     (folder / "report.md").write_text(markdown(report))
     plots.class_distribution(data.examples, folder / "classes.png")
@@ -92,15 +94,25 @@ def put_beside(folder: Path, name: str, data: Data, recipe: Recipe, result: dict
     (folder / f"{name}.json").write_text(json.dumps(made, indent=1) + "\n")
 
 
-def _beside(path: Path, made_of: dict[str, Any]) -> dict[str, Any]:
-    """A result that was put beside a report; raise ReportError if it is of another recipe."""
-    kept = json.loads(path.read_text())
-    if {key: kept[key] for key in made_of} != json.loads(json.dumps(made_of)):
+def beside(folder: Path, name: str, recipe: dict[str, Any], data: str) -> dict[str, Any] | None:
+    """A result that was put beside a report; None if there is none.
+
+    recipe, data: of the report. Raises ReportError if it is damaged, or was made with others.
+    """
+    path = folder / f"{name}.json"
+    try:
+        kept = json.loads(path.read_text())
+        result: dict[str, Any] = kept["result"]
+        made_of = kept["recipe"], kept["data"]
+    except FileNotFoundError:
+        return None
+    except (KeyError, TypeError, ValueError) as error:
+        raise ReportError(f"{path} is damaged ({error}); remove it, or make it again") from error
+    if made_of != (json.loads(json.dumps(recipe)), data):
         raise ReportError(
             f"{path} is of another recipe or other recordings than this evaluation; "
             "remove it, or make it again"
         )
-    result: dict[str, Any] = kept["result"]
     return result
 
 
@@ -117,7 +129,7 @@ def load(folder: Path) -> dict[str, Any]:
         raise ReportError(
             f"{path} is damaged ({error}); run `affectd train evaluate` again"
         ) from error
-    if not isinstance(report, dict) or not {"systems", "readings", "config"} <= report.keys():
+    if not isinstance(report, dict) or not report.keys() >= KEYS:
         raise ReportError(f"{path} is no report; run `affectd train evaluate` again")
     return report
 
@@ -137,7 +149,9 @@ def summary(report: dict[str, Any]) -> dict[str, Any]:
         "ece": joined.get("ece"),
         "coverage": {key: coverage.get(key) for key in ("mean", "min_actor", "set_size")},
         "noise_readings_per_hour": (
-            readings["noise"][readings["household"]]["readings_per_hour"] if readings else None
+            readings["noise"].get(readings["household"], {}).get("readings_per_hour")
+            if readings
+            else None
         ),
     }
 
@@ -182,7 +196,10 @@ def markdown(report: dict[str, Any]) -> str:
     if report["readings"]:
         parts += ["## Readings of what is not acted emotion", _readings(report["readings"])]
     silence = ", ".join(f"{name} {count:g}" for name, count in report["silence"].items())
-    parts += ["## Silence", f"Utterances an hour before any network: {silence}."]
+    parts += [
+        "## Silence",
+        f"Utterances an hour before any network, by {SILENT_MINUTES} minutes each: {silence}.",
+    ]
     if "ablation" in report:
         parts += ["## What each ingredient brings", ablation_table(report["ablation"])]
     if "formats" in report:
@@ -273,7 +290,9 @@ def _readings(readings: dict[str, Any]) -> str:
     kept = readings["gate"]["kept_in_trials"]
     return (
         "\n".join(rows)
-        + f"\n\nThe gate lets {100 * readings['gate']['speech_kept']:.1f} % of the test actors' "
+        + "\n\nSounds as recorded, that no network or gate of the fold has learnt from, read after "
+        "20 utterances of a test actor; summed over the seeds.\n"
+        + f"\nThe gate lets {100 * readings['gate']['speech_kept']:.1f} % of the test actors' "
         "utterances through; under trying conditions: "
         + ", ".join(f"{name} {100 * share:.1f}" for name, share in kept.items())
         + ".\n"

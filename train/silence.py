@@ -1,4 +1,4 @@
-"""What is heard where nobody speaks: an hour of silence, and of the hiss of a quiet microphone."""
+"""What is heard where nobody speaks: in silence, and in the hiss of a microphone."""
 
 from typing import Final
 
@@ -11,11 +11,14 @@ from affectd.daemon.speech.segmenter import SegmenterSpec
 from affectd.daemon.speech.vad import DEFAULT_MODE
 
 MINUTE: Final = 16_000 * 60  # samples
-HISSES_DBFS: Final = (-80, -70, -60)
+HISSES_DBFS: Final = (-80, -60, -40, -20)
 
 
-def utterances_an_hour(minutes: int = 60) -> dict[str, float]:
-    """How many utterances an hour are heard in digital silence and in white noise, by its level."""
+def utterances_an_hour(minutes: int) -> dict[str, float]:
+    """How many utterances an hour are heard in digital silence and in white noise, by its level.
+
+    minutes: how much of each is heard.
+    """
     levels = {"digital silence": 0.0}
     levels |= {f"hiss at {dbfs} dBFS": 32768 * 10 ** (dbfs / 20) for dbfs in HISSES_DBFS}
     return {name: _heard(level, minutes) * 60 / minutes for name, level in levels.items()}

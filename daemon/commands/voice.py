@@ -41,7 +41,7 @@ def _show(path: Path, as_json: bool) -> None:
         print(
             f"{path}, written {state.updated}\n"
             f"{state.utterances} utterance(s) heard; {known['speech_s']:.0f} s of speech make "
-            f"{state.share:.0%} of the statistics, the training voices the rest"
+            f"{state.share:.0%} of its mean, the training voices the rest"
         )
 
 

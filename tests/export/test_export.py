@@ -12,7 +12,7 @@ from affectd.daemon.speech.mfcc import FeatureSpec
 from affectd.export.convert import FORMATS, ExportError, convert
 from affectd.export.formats import choose
 from affectd.export.parity import check, difference, keras_probabilities
-from affectd.train.networks import NETWORKS
+from affectd.train.networks import NETWORKS, joined
 from affectd.train.recipe import Recipe
 
 SPEC = FeatureSpec()
@@ -29,7 +29,7 @@ def test_an_exported_network_says_what_keras_says(
     name: str, features: NDArray[np.float32], tmp_path: Path
 ) -> None:
     path = tmp_path / f"{name}.keras"
-    NETWORKS[name](SPEC, Recipe()).save(path)
+    joined(NETWORKS[name](SPEC, Recipe())).save(path)
     expected = keras_probabilities(path, features)
     limits = {"float32": 1e-5, "float16": 1e-2, "dynamic": 5e-2}
     sizes = {}

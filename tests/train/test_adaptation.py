@@ -77,15 +77,18 @@ def test_a_quiet_household_is_heard_neutral_and_calm_alone(
 
 
 def test_noise_is_heard_beside_a_voice_that_has_spoken(
-    examples: Examples, rows: NDArray[np.int64]
+    examples: Examples, noise: Examples, rows: NDArray[np.int64]
 ) -> None:
     prior = statistics(examples, rows)
-    one = rows[examples.speaker[rows] == "ravdess_01"][:20]
-    heard = Adaptation(examples, one, prior).beside(
-        examples, rows[-3:], 20, np.random.default_rng(0)
+    alike = replace(examples, features=np.repeat(examples.features[:1], len(examples.clip), axis=0))
+    spoken = examples.frames[0] * np.ones_like(examples.frames)
+    one_voice = replace(alike, frames=spoken)
+    heard = Adaptation(one_voice, rows, prior).beside(
+        noise, np.array([5]), 3, np.random.default_rng(0)
     )
-    before = [examples.sums[0][one].sum(axis=0), examples.sums[1][one].sum(axis=0)]
-    mean, std = voice.statistics(prior.mean, prior.std, examples.frames[one].sum(), *before)
-    frames = examples.frames[rows[-1]]
-    expected = (examples.features[rows[-1], :frames] - mean) / std
-    np.testing.assert_allclose(heard[-1, :frames], expected, atol=1e-3)
+    sums = (3 * total[0] for total in one_voice.sums)
+    mean, std = voice.statistics(prior.mean, prior.std, 3 * spoken[0], *sums)
+    frames = noise.frames[5]
+    expected = (noise.features[5, :frames] - mean) / std
+    np.testing.assert_allclose(heard[0, :frames], expected, atol=1e-3)
+    assert not heard[0, frames:].any()

@@ -77,6 +77,23 @@ def test_a_noise_that_lies_under_virtual_voices_tests_nothing(
     assert not under & stems
 
 
+def test_too_few_sounds_for_each_fold_to_test_some_are_refused(
+    few_actors: Path, few_noises: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "saws").mkdir()
+    for path in sorted((few_noises / "chainsaw").iterdir())[:5]:
+        (tmp_path / "saws" / path.name).symlink_to(path)
+    sources = Sources(corpora={"ravdess": few_actors}, noise=(tmp_path / "saws",))
+    with pytest.raises(CorpusError, match=r"saws hold 5 recording\(s\), too few for each of 6"):
+        gather(sources, tmp_path, jobs=2)
+
+
+def test_a_noise_cannot_be_learnt_from_and_tried(tmp_path: Path) -> None:
+    inner = silent_files(tmp_path / "noise", "tap", "street")
+    with pytest.raises(CorpusError, match=r"\.wav is among the noises to learn from and among"):
+        surroundings(Sources(noise=(tmp_path, inner)))
+
+
 def test_a_room_cannot_be_learnt_from_and_tried(tmp_path: Path) -> None:
     rooms = silent_files(tmp_path / "rooms", "kitchen", "hall")
     sources = Sources(rooms=(rooms,), tried_rooms=(rooms / "hall.wav",))

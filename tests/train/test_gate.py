@@ -6,7 +6,7 @@ import pytest
 
 from affectd.train import gate, sounds
 from affectd.train.corpora.corpus import CorpusError
-from affectd.train.evaluate import gate_threshold
+from affectd.train.evaluate import _Count, gate_threshold
 from affectd.train.examples import Examples, statistics
 from affectd.train.fits import GateRun, dealt, held_out
 
@@ -71,3 +71,16 @@ def test_one_reader_and_one_recording_in_parts_are_one_speaker(tmp_path: Path) -
     assert speakers["84-121123-0001"] == speakers["84-121550-0000"]
     assert speakers["3-68630-A-40"] == speakers["3-68630-C-40"]
     assert len(set(speakers.values())) == 3
+
+
+def test_sounds_are_counted_as_recorded_and_not_in_virtual_voices(noise: Examples) -> None:
+    rows = np.arange(len(noise.clip))
+    condition = rows % 2
+    counts = _Count()
+    passed = np.ones(len(rows), bool)
+    counts.add(
+        replace(noise, condition=condition), np.array([0, 1]), rows, passed, passed, rows % 8
+    )
+    figures = counts.figures()["sounds"]
+    assert figures["utterances"] == figures["readings"] == (condition == 0).sum()
+    assert figures["hours"] == pytest.approx(10 / 3600, rel=1e-2)  # two recordings of 5 s

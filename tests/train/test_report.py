@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,6 @@ from affectd.train import report
 from affectd.train.examples import Examples
 from affectd.train.fits import Data
 from affectd.train.recipe import Recipe
-from affectd.train.runs import RunConfig
 
 
 def test_the_committed_report_gives_the_main_figures(capsys: pytest.CaptureFixture[str]) -> None:
@@ -45,11 +45,32 @@ def test_a_file_that_is_no_report_is_told(content: str, why: str, tmp_path: Path
         report.load(tmp_path)
 
 
-def test_a_result_of_another_recipe_is_not_put_into_a_report(
-    examples: Examples, tmp_path: Path
-) -> None:
+@pytest.fixture
+def formats(examples: Examples, tmp_path: Path) -> tuple[Path, Data]:
+    """A folder with what the formats cost, and of which data."""
     data = Data(examples)
-    report.put_beside(tmp_path, report.FORMATS, data, Recipe(epochs=7), {})
-    made = report.Made(RunConfig(), (), "", 0.0)
-    with pytest.raises(report.ReportError, match=r"formats\.json is of another recipe or other"):
-        report.write(tmp_path, data, made, [], None)
+    report.put_beside(tmp_path, report.FORMATS, data, Recipe(), {"float16": {"cnn": 0.5}})
+    return tmp_path, data
+
+
+def test_a_result_of_the_same_recipe_and_data_is_put_into_a_report(
+    formats: tuple[Path, Data],
+) -> None:
+    folder, data = formats
+    found = report.beside(folder, report.FORMATS, asdict(Recipe()), data.digest())
+    assert found == {"float16": {"cnn": 0.5}}
+    assert report.beside(folder, report.ABLATION, asdict(Recipe()), data.digest()) is None
+
+
+def test_a_result_of_another_recipe_or_other_data_is_refused(formats: tuple[Path, Data]) -> None:
+    folder, data = formats
+    for recipe, digest in ((Recipe(epochs=7), data.digest()), (Recipe(), "others")):
+        with pytest.raises(report.ReportError, match=r"formats\.json is of another recipe or"):
+            report.beside(folder, report.FORMATS, asdict(recipe), digest)
+
+
+@pytest.mark.parametrize("content", ["{", "{}", "[]"])
+def test_a_damaged_result_beside_a_report_is_told(content: str, tmp_path: Path) -> None:
+    (tmp_path / "formats.json").write_text(content)
+    with pytest.raises(report.ReportError, match=r"formats\.json is damaged"):
+        report.beside(tmp_path, report.FORMATS, {}, "")
