@@ -25,12 +25,14 @@ def fit_final(
     data: Data, corpora: Sequence[Corpus], recipe: Recipe, seed: int, folder: Path, jobs: int
 ) -> None:
     """Fit CNN, LSTM and gate on all rows; write them, final.json and real features to a folder."""
+    from affectd.train.fit import learnt
+
     if data.noise is None:
         raise CorpusError("the speech gate learns from noise; name folders of it with --noise")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "final.json").unlink(missing_ok=True)  # written last: without it nothing is exported
     examples = data.examples
-    prior = statistics(examples, np.arange(len(examples.clip)))
+    prior = statistics(examples, learnt(examples, np.arange(len(examples.clip)), recipe))
     tasks = [joblib.delayed(_fit)(data, name, recipe, prior, seed, folder) for name in FILES]
     fits = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
     for _ in tqdm(fits, total=len(FILES), desc="final fits", unit="fit"):

@@ -50,7 +50,7 @@ def fit(
         if shared:
             raise ValueError(f"{sorted(shared)} are in training and validation")
     keras.utils.set_random_seed(seed)
-    train = _learnt(examples, train, recipe)
+    train = learnt(examples, train, recipe)
     prior = statistics(examples, train)
     batches = Batches(examples, train, prior, recipe, seed)
     model = NETWORKS[network](examples.spec, recipe)
@@ -67,7 +67,7 @@ def fit(
     return Fitted(together, prior, curves)
 
 
-def _learnt(examples: Examples, rows: NDArray[np.int64], recipe: Recipe) -> NDArray[np.int64]:
+def learnt(examples: Examples, rows: NDArray[np.int64], recipe: Recipe) -> NDArray[np.int64]:
     """Those of the rows that a recipe learns from."""
     if not recipe.virtual:
         rows = rows[examples.condition[rows] == 0]
@@ -82,11 +82,12 @@ def one_epoch(model: Any, batches: Any) -> float:
     A plain loop: `Model.fit` hands batches through a thread, which costs as much again where all
     cores are fitting.
     """
-    model.reset_metrics()
+    losses = []
     for index in range(len(batches)):
-        loss = model.train_on_batch(*batches[index])
+        model.reset_metrics()  # so that the loss is that of this batch alone
+        losses.append(float(model.train_on_batch(*batches[index])))
     batches.on_epoch_end()
-    return float(loss)
+    return float(np.mean(losses))
 
 
 def _optimizer(recipe: Recipe, steps: int) -> Any:

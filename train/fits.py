@@ -162,8 +162,8 @@ def fit_one(data: Data, system: str, fold: int, seed: int, recipe: Recipe) -> "R
         others["trials"] = _answers(fitted, data.trials, tried, asked, seed)
     if data.noise is not None:
         rows = held_out(data.noise, fold)
-        testers = Adaptation(examples, parts.test, fitted.prior)
-        heard = testers.beside(data.noise, rows, HEARD_BY_NODE, np.random.default_rng(seed))
+        voices = Adaptation(examples, parts.test, fitted.prior)
+        heard = voices.beside(data.noise, rows, HEARD_BY_NODE, np.random.default_rng(seed))
         others["noise"] = Answers(rows, {SERVED: np.asarray(fitted.predict(heard), np.float64)})
     if data.plain is not None:
         rows = held_out(data.plain, fold)
@@ -201,7 +201,7 @@ def _answers(
 
 
 def _fit_gate(data: Data, fold: int, seed: int, recipe: Recipe) -> GateRun:
-    """Fit the gate without the test and validation speakers, and without a sixth of the sounds."""
+    """Fit the gate without test and validation speakers, and the sounds that the fold tests."""
     from affectd.train import gate
 
     examples, noise = data.examples, data.noise

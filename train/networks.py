@@ -64,7 +64,7 @@ class AttentivePooling(layers.Layer):  # type: ignore[misc]
 
 @keras.saving.register_keras_serializable("affectd")
 class MeanLog(layers.Layer):  # type: ignore[misc]
-    """What several say together: probabilities (n, members, 8) -> (n, 8), as `combine` does."""
+    """What several say together: probabilities (n, members, 8) -> (n, 8); see `combine`."""
 
     def call(self, p: Any) -> Any:
         """Normalise the exponential of the mean logarithm."""

@@ -12,9 +12,10 @@ from typing import Final
 import joblib
 from tqdm.auto import tqdm
 
-from affectd.daemon.emotion import voice
+from affectd.daemon.emotion import bundle, voice
 from affectd.daemon.emotion.decision import combine
 from affectd.daemon.errors import AffectdError
+from affectd.daemon.speech import mfcc
 from affectd.train.fits import GATE, Answers, Data, GateRun, Run, fit_one
 from affectd.train.folds import COUNT
 from affectd.train.recipe import Recipe
@@ -24,7 +25,7 @@ JOINED: Final = "cnn+lstm"
 NETWORKS: Final = ("svm", "mlp", "cnn", "lstm")
 # The modules beside this one that a fit depends on; with others, runs that are kept are refused.
 FITTING: Final = (
-    *("adaptation", "batches", "classical", "fit", "fits", "folds", "gate", "networks"),
+    *("adaptation", "batches", "classical", "examples", "fit", "fits", "folds", "gate", "networks"),
 )
 
 
@@ -133,9 +134,9 @@ def _check_folder(folder: Path, config: RunConfig, data: Data) -> None:
 
 def _code() -> str:
     """The code that a fit depends on, in short."""
-    sources = [Path(__file__).with_name(f"{name}.py") for name in FITTING]
-    digest = hashlib.sha256(Path(voice.__file__).read_bytes())
-    for source in sources:
+    digest = hashlib.sha256()
+    daemon = [Path(file) for file in (bundle.__file__, mfcc.__file__, voice.__file__)]
+    for source in (*daemon, *(Path(__file__).with_name(f"{name}.py") for name in FITTING)):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:12]
 
