@@ -213,7 +213,8 @@ def _add_scheduler(command: argparse.ArgumentParser) -> None:
 
 def _evaluate(args: argparse.Namespace) -> None:
     from affectd.train import report
-    from affectd.train.evaluate import evaluate, readings
+    from affectd.train.evaluate import evaluate
+    from affectd.train.readings import readings
     from affectd.train.runs import JOINED, run_all
 
     data, corpora = _data(args)

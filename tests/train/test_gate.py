@@ -6,9 +6,9 @@ import pytest
 
 from affectd.train import gate, sounds
 from affectd.train.corpora.corpus import CorpusError
-from affectd.train.evaluate import _Count, gate_threshold
 from affectd.train.examples import Examples, statistics
 from affectd.train.fits import GateRun, dealt, held_out
+from affectd.train.readings import _Count, gate_threshold
 
 
 def test_the_gate_tells_unseen_saws_from_unseen_speakers(
