@@ -38,13 +38,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate = _command(
         commands, "evaluate", "measure every network on speakers it has never heard", _evaluate
     )
-    evaluate.add_argument(
-        "--networks",
-        nargs="+",
-        choices=NETWORKS,
-        default=list(NETWORKS),
-        help="which to fit (default: all; CNN and LSTM together are also joined)",
-    )
+    _add_networks(evaluate, NETWORKS)
     _add_folds(evaluate)
     _add_recipe(evaluate)
     _add_scheduler(evaluate)
@@ -52,13 +46,7 @@ def parser() -> argparse.ArgumentParser:
     ablate = _command(
         commands, "ablate", "measure on validation speakers what each ingredient brings", _ablate
     )
-    ablate.add_argument(
-        "--networks",
-        nargs="+",
-        choices=("cnn", "lstm"),
-        default=["cnn", "lstm"],
-        help="which to fit (default: both)",
-    )
+    _add_networks(ablate, ("cnn", "lstm"))
     ablate.add_argument(
         "--only", nargs="+", metavar="CHANGE", help="of the changes, only these (default: all)"
     )
@@ -114,12 +102,30 @@ def _command(
     description: str,
     run: Callable[[argparse.Namespace], None],
 ) -> argparse.ArgumentParser:
-    from affectd.train.corpora.layouts import LAYOUTS
-
     command = commands.add_parser(
         name, help=description, description=description.capitalize() + "."
     )
     command.set_defaults(run=run)
+    _add_recordings(command)
+    command.add_argument(
+        "--workdir",
+        type=Path,
+        default=DEFAULT_WORKDIR,
+        metavar="DIR",
+        help=f"where features, weights and reports are kept (default: {DEFAULT_WORKDIR})",
+    )
+    command.add_argument(
+        "--jobs",
+        type=_positive,
+        default=os.cpu_count() or 1,
+        help="parallel processes (default: one a core)",
+    )
+    return command
+
+
+def _add_recordings(command: argparse.ArgumentParser) -> None:
+    from affectd.train.corpora.layouts import LAYOUTS
+
     recordings = command.add_argument_group(
         "recordings",
         "Of those given, the first in this order is tested; the others are only learnt from.",
@@ -163,20 +169,16 @@ def _command(
         metavar="PATH",
         help="impulse responses of other rooms, to be tested in",
     )
+
+
+def _add_networks(command: argparse.ArgumentParser, names: Sequence[str]) -> None:
     command.add_argument(
-        "--workdir",
-        type=Path,
-        default=DEFAULT_WORKDIR,
-        metavar="DIR",
-        help=f"where features, weights and reports are kept (default: {DEFAULT_WORKDIR})",
+        "--networks",
+        nargs="+",
+        choices=names,
+        default=list(names),
+        help="which to fit (default: all; CNN and LSTM are also joined)",
     )
-    command.add_argument(
-        "--jobs",
-        type=_positive,
-        default=os.cpu_count() or 1,
-        help="parallel processes (default: one a core)",
-    )
-    return command
 
 
 def _add_folds(command: argparse.ArgumentParser) -> None:
