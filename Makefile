@@ -8,11 +8,15 @@ PORT := $(or $(AFFECTD_MQTT__PORT),1883)
 DATA ?= ../shared/data
 RECORDINGS := --ravdess $(DATA)/ravdess --cremad $(DATA)/cremad --nemo $(DATA)/nemo \
 	--indian $(DATA)/indian_emospeech --noise $(DATA)/noise/household --noise $(DATA)/noise/esc10 \
-	--plain $(DATA)/plain_speech --rooms $(DATA)/rir/house* --tried-rooms $(DATA)/rir/seminar* $(DATA)/rir/piper__ir_bathroom1*
+	--noise build/synthesised_music --tried-noise build/recorded_music --plain $(DATA)/plain_speech \
+	--rooms $(DATA)/rir/house* $(DATA)/rir/piper__[A-Z]* --tried-rooms $(DATA)/rir/seminar* $(DATA)/rir/piper__ir*
 
 RUN_PACKAGES := libportaudio2
 TEST_PACKAGES := $(RUN_PACKAGES) mosquitto mosquitto-clients pulseaudio pulseaudio-utils \
 	libasound2-plugins systemd
+# Scores and sound fonts that music is synthesised from, and recorded music that only tests.
+MUSIC_PACKAGES := freedoom fluidsynth fluidr3mono-gm-soundfont musescore-general-soundfont-small \
+	hyperrogue-music singularity-music
 
 .PHONY: help run test lint format schemas bench evaluate ablate ancestor bundle wheel clean
 
@@ -49,19 +53,27 @@ bench: $(VENV)/dev.stamp  ## speed and memory, beside the ancestor's way
 	@$(call apt,$(TEST_PACKAGES))
 	$(BIN)/python benchmarks/pipeline.py
 
-evaluate: $(VENV)/dev.stamp  ## figures on unseen actors, three seeds (about 70 minutes on 2 cores)
+evaluate: $(VENV)/dev.stamp build/recorded_music  ## figures on unseen actors, three seeds (about 70 minutes on 2 cores)
 	$(BIN)/affectd train evaluate $(RECORDINGS)
 
-ablate: $(VENV)/dev.stamp  ## what each ingredient of the recipe brings (about an hour on 2 cores)
+ablate: $(VENV)/dev.stamp build/recorded_music  ## what each ingredient of the recipe brings (about an hour on 2 cores)
 	$(BIN)/affectd train ablate $(RECORDINGS) --folds 1 3 5 --seeds 1
 
 ancestor: $(VENV)/dev.stamp  ## what a random split of oversampled clips pretends
 	$(BIN)/affectd train ancestor --ravdess $(DATA)/ravdess
 
-bundle: $(VENV)/dev.stamp  ## fit the shipped networks on all and write models/ (after evaluate)
+bundle: $(VENV)/dev.stamp build/recorded_music  ## fit the shipped networks on all and write models/ (after evaluate)
 	$(BIN)/affectd train formats $(RECORDINGS)
 	$(BIN)/affectd train final $(RECORDINGS)
 	$(BIN)/affectd export --to models --weights float16
+
+build/recorded_music: | $(VENV)/dev.stamp
+	@$(call apt,$(MUSIC_PACKAGES))
+	$(BIN)/affectd train music --to build/synthesised_music
+	@mkdir -p $@.part
+	@ln -sfn /usr/share/hyperrogue/music $@.part/hyperrogue
+	@ln -sfn /usr/share/games/singularity/music $@.part/singularity
+	@mv $@.part $@
 
 wheel: | $(BIN)/pip  ## build dist/affectd-*.whl
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .

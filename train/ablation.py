@@ -20,9 +20,18 @@ CHANGES: Final[dict[str, dict[str, str]]] = {
     "without masked bands and pauses": {"bands": "0", "pauses": "0"},
     "without label smoothing": {"label_smoothing": "0"},
     "without averaged weights": {"averaging": "0"},
+    "without balanced emotions": {"balanced": "False"},
     "with one member a network": {"members": "1"},
+    "with plain statistics pooling": {"attention": "False"},
+    "without dilation": {"dilated": "False"},
+    "with separable convolutions": {"separable": "True"},
+    "with an LSTM one way": {"both_ways": "False"},
+    "with deltas": {"deltas": "True"},
     "with mixup": {"mixup": "0.2"},
+    "with distillation": {"distil": "0.5"},
 }
+# Ingredients that one network alone has.
+ONLY_OF: Final = {"dilated": "cnn", "separable": "cnn", "both_ways": "lstm"}
 
 
 def ablate(
@@ -40,7 +49,9 @@ def ablate(
     only = Data(data.examples)
     results: dict[str, list[Run]] = {}
     for name, change in changes.items():
-        changed = replace(config, recipe=config.recipe.changed(change))
+        networks = [n for n in config.networks if all(ONLY_OF.get(key, n) == n for key in change)]
+        recipe = config.recipe.changed(change)
+        changed = replace(config, recipe=recipe, networks=tuple(networks))
         place = folder / (name.replace(" ", "-"))
         results[name] = run_all(only, changed, place, jobs, scheduler)[0]
     uars = {

@@ -1,5 +1,6 @@
 """What a network is fed while it is fitted: utterances drawn, adapted, masked and mixed."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -19,9 +20,9 @@ RARE: Final = 0.02  # an emotion with a smaller share of a corpus is not learnt 
 class Batches:
     """One epoch hears every clip of the first corpus about once, and some of the others.
 
-    Within a corpus all its emotions are equally frequent. Targets are pairs of 8 probabilities
-    and 8 marks of the emotions that the corpus has; see `masked_loss`. A corpus of one emotion,
-    such as plain speech, is learnt as that and none of the others.
+    Within a corpus all its emotions are equally frequent (recipe.balanced). Targets are pairs of
+    8 probabilities and 8 marks of the emotions that the corpus has; see `masked_loss`. A corpus of
+    one emotion, such as plain speech, is learnt as that and none of the others.
     """
 
     def __init__(
@@ -31,8 +32,14 @@ class Batches:
         prior: Statistics,
         recipe: Recipe,
         seed: int,
+        teach: Callable[[NDArray[np.float32]], NDArray[np.float64]] | None = None,
     ) -> None:
-        """rows: of examples to learn from; nothing else is looked at."""
+        """rows: of examples to learn from; nothing else is looked at.
+
+        teach: what other networks say of normalised features, shape (batch, 8), to be learnt as
+        well (recipe.distil).
+        """
+        self._teach = teach
         self._random = np.random.default_rng(seed)
         self._examples, self._recipe, self._std = examples, recipe, prior.std
         self._adaptation = Adaptation(examples, rows, prior)
@@ -42,8 +49,7 @@ class Batches:
     def on_epoch_end(self) -> None:
         """Draw the clips of the next epoch."""
         first, *others = (
-            self._random.permutation(_balanced(examples, self._clips.emotion, self._random))
-            for examples in self._clips.by_corpus
+            self._random.permutation(self._balanced(clips)) for clips in self._clips.by_corpus
         )
         count = int(self._recipe.others * len(first) / max(1, len(others)))
         drawn = [first, *(np.resize(other, count) for other in others)]
@@ -65,8 +71,22 @@ class Batches:
         known = self._clips.known[drawn]
         smooth = recipe.label_smoothing * known / known.sum(axis=1, keepdims=True)
         target = (1 - recipe.label_smoothing) * np.eye(len(EMOTIONS))[self._clips.emotion[drawn]]
-        y = np.stack([target + smooth, known], axis=1).astype(np.float32)
+        target += smooth
+        if self._teach is not None:
+            told = known * self._teach(x)
+            told /= told.sum(axis=1, keepdims=True)
+            target = (1 - recipe.distil) * target + recipe.distil * told
+        y = np.stack([target, known], axis=1).astype(np.float32)
         return self._mixed(x, y) if recipe.mixup else (x, y)
+
+    def _balanced(self, clips: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The clips, some repeated, so that every emotion is as frequent as the most frequent."""
+        emotion = self._clips.emotion[clips]
+        if not self._recipe.balanced or len(np.unique(emotion)) < 2:
+            return clips
+        sampler = RandomOverSampler(random_state=int(self._random.integers(2**31)))
+        drawn, _ = sampler.fit_resample(clips[:, None], emotion)
+        return np.asarray(drawn[:, 0])
 
     def _mask(self, x: NDArray[np.float32], frames: int) -> None:
         """Set bands of mel channels to their mean, and stretches of time to zero, in place.
@@ -124,17 +144,6 @@ class _Clips:
         anyone = 0 not in voices or random.random() < virtual
         voice = random.choice(list(voices)) if anyone else 0
         return int(random.choice(voices[voice]))
-
-
-def _balanced(
-    clips: NDArray[np.int64], emotion: NDArray[np.int64], random: np.random.Generator
-) -> NDArray[np.int64]:
-    """The clips, some repeated, so that every emotion is as frequent as the most frequent one."""
-    if len(np.unique(emotion[clips])) < 2:
-        return clips
-    sampler = RandomOverSampler(random_state=int(random.integers(2**31)))
-    drawn, _ = sampler.fit_resample(clips[:, None], emotion[clips])
-    return np.asarray(drawn[:, 0])
 
 
 def masked_loss(y: Any, p: Any) -> Any:

@@ -28,6 +28,7 @@ def run(words: Sequence[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """What `affectd train` understands."""
+    from affectd.train import music
     from affectd.train.corpora import fetch
 
     top = argparse.ArgumentParser(
@@ -35,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     fetch.add_command(commands)
+    music.add_command(commands)
     evaluate = _command(
         commands, "evaluate", "measure every network on speakers it has never heard", _evaluate
     )
@@ -148,6 +150,7 @@ def _add_recordings(command: argparse.ArgumentParser) -> None:
     )
     for option, what in (
         ("--noise", "sounds that are not speech, household noise first; repeatable"),
+        ("--tried-noise", "other sounds that are not speech, to be tested with; repeatable"),
         ("--plain", "speech without acted emotion, taught as neutral; repeatable"),
     ):
         recordings.add_argument(
@@ -312,6 +315,7 @@ def _sources(args: argparse.Namespace) -> "Sources":
         corpora={key: getattr(args, key) for key in LAYOUTS if getattr(args, key) is not None},
         tables=tuple(args.table),
         noise=tuple(args.noise),
+        tried_noise=tuple(args.tried_noise),
         plain=tuple(args.plain),
         rooms=tuple(args.rooms),
         tried_rooms=tuple(args.tried_rooms),

@@ -30,6 +30,7 @@ class Sources:
     corpora: dict[str, Path] = field(default_factory=dict)  # key of LAYOUTS -> folder
     tables: tuple[Path, ...] = ()  # CSV tables of other labelled recordings
     noise: tuple[Path, ...] = ()  # folders of what is not speech, household noise first
+    tried_noise: tuple[Path, ...] = ()  # others, that only test
     plain: tuple[Path, ...] = ()  # folders of speech without acted emotion
     rooms: tuple[Path, ...] = ()  # impulse responses to learn from, files or folders of them
     tried_rooms: tuple[Path, ...] = ()  # others, to be tested in
@@ -103,6 +104,10 @@ def gather(sources: Sources, workdir: Path, jobs: int) -> tuple[Data, list[Corpu
     else:
         print("No trying conditions: they need --noise and --tried-rooms.", file=sys.stderr)
     noise = _sounds(sources.noise, Voices(NOISE_VOICES, learnt), workdir, jobs)
+    if sources.tried_noise:
+        if noise is None:
+            raise CorpusError("--tried-noise tests the speech gate, which learns from --noise")
+        noise = join([noise, *_tried(sources.tried_noise, workdir, jobs)])
     plain = _sounds(sources.plain, Voices(PLAIN_VOICES, learnt), workdir, jobs)
     taught = [examples for _, examples in kept]
     if plain is not None:
@@ -127,8 +132,18 @@ def _sounds(folders: tuple[Path, ...], voices: Voices, workdir: Path, jobs: int)
     return examples
 
 
+def _tried(folders: tuple[Path, ...], workdir: Path, jobs: int) -> Iterator[Examples]:
+    """Sounds that only test, as recorded."""
+    for folder in folders:
+        corpus = sounds.load(folder, folder.resolve().name)
+        clips = tuple(replace(clip, is_learnt=False) for clip in corpus.clips)
+        yield stored(replace(corpus, clips=clips), Voices(), workdir, jobs)[1]
+
+
 def _names(sources: Sources) -> list[str]:
-    return [folder.resolve().name for folder in (*sources.noise, *sources.plain)]
+    return [
+        folder.resolve().name for folder in (*sources.noise, *sources.tried_noise, *sources.plain)
+    ]
 
 
 def _check_names(names: list[str]) -> None:

@@ -65,12 +65,12 @@ def fit_final(
 
 def _fit(data: Data, name: str, recipe: Recipe, prior: Statistics, seed: int, folder: Path) -> None:
     quiet_one_thread()
-    from affectd.train import gate
+    from affectd.train import fits, gate
     from affectd.train.fit import fit
 
     rows = np.arange(len(data.examples.clip))
     if name == "speech" and data.noise is not None:
-        noise_rows = np.arange(len(data.noise.clip))
+        noise_rows = np.flatnonzero(fits.learnt(data.noise))
         model = gate.fit(
             data.examples, rows, data.noise, noise_rows, prior, recipe.gate_epochs, seed
         )

@@ -1,6 +1,7 @@
 """Fitting one network to training actors, watched on validation actors."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import keras
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import recall_score
 
+from affectd.daemon.emotion.decision import combine
 from affectd.train.adaptation import Adaptation
 from affectd.train.batches import Batches, masked_loss
 from affectd.train.examples import Examples, Statistics, statistics
@@ -16,6 +18,7 @@ from affectd.train.recipe import Recipe
 
 WATCHED_HEARD: Final = 20  # utterances heard of a voice before, on the learning curves
 WATCHED_EVERY: Final = 5  # epochs
+TEACHERS: Final = ("cnn", "lstm")  # that a network is distilled from
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,10 +52,11 @@ def fit(
         shared = set(examples.speaker[train]) & set(examples.speaker[validation])
         if shared:
             raise ValueError(f"{sorted(shared)} are in training and validation")
-    keras.utils.set_random_seed(seed)
     train = learnt(examples, train, recipe)
     prior = statistics(examples, train)
-    batches = Batches(examples, train, prior, recipe, seed)
+    teach = _teacher(examples, train, recipe, seed) if recipe.distil else None
+    keras.utils.set_random_seed(seed)
+    batches = Batches(examples, train, prior, recipe, seed, teach)
     model = NETWORKS[network](examples.spec, recipe)
     model.compile(_optimizer(recipe, len(batches)), masked_loss)
     together = joined(model)
@@ -74,6 +78,18 @@ def learnt(examples: Examples, rows: NDArray[np.int64], recipe: Recipe) -> NDArr
     if not recipe.others:
         rows = rows[examples.corpus[rows] == examples.clips[0].corpus]
     return rows
+
+
+def _teacher(
+    examples: Examples, train: NDArray[np.int64], recipe: Recipe, seed: int
+) -> Callable[[NDArray[np.float32]], NDArray[np.float64]]:
+    """Fit the TEACHERS to the same rows; return what they say together of a batch.
+
+    Source: Hinton, Vinyals & Dean (2015), Distilling the Knowledge in a Neural Network.
+    """
+    alone = replace(recipe, distil=0.0)
+    fitted = [fit(examples, train, None, name, alone, seed + 1000).model for name in TEACHERS]
+    return lambda x: combine([np.asarray(m.predict_on_batch(x), np.float64) for m in fitted])
 
 
 def one_epoch(model: Any, batches: Any) -> float:

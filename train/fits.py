@@ -111,6 +111,11 @@ def dealt(sounds: Examples) -> NDArray[np.int64]:
     return np.array([fold.get(clip.speaker, -1) for clip in sounds.clips])
 
 
+def learnt(sounds: Examples) -> NDArray[np.bool_]:
+    """Which rows of sounds may be learnt from, shape (n,); others only test."""
+    return np.array([clip.is_learnt for clip in sounds.clips])[sounds.clip]
+
+
 def taught(data: Data, parts: Split, fold: int) -> NDArray[np.int64]:
     """The training rows without plain speech that the fold tests."""
     if data.plain is None:
@@ -209,7 +214,7 @@ def _fit_gate(data: Data, fold: int, seed: int, recipe: Recipe) -> GateRun:
     parts = split(examples, fold, seed)
     rows = taught(data, parts, fold)
     prior = statistics(examples, rows)
-    noise_rows = np.flatnonzero(dealt(noise)[noise.clip] != fold)
+    noise_rows = np.flatnonzero(learnt(noise) & (dealt(noise)[noise.clip] != fold))
     fitted = gate.fit(examples, rows, noise, noise_rows, prior, recipe.gate_epochs, seed)
 
     def judge(which: Examples, of: NDArray[np.int64]) -> NDArray[np.float64]:

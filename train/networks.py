@@ -32,8 +32,9 @@ class Spoken(layers.Layer):  # type: ignore[misc]
 class AttentivePooling(layers.Layer):  # type: ignore[misc]
     """Weighted mean and deviation over time: (n, t, c), (n, t, 1) -> (n, 2 c).
 
-    Each channel has weights of its own. Source: Okabe, Koshinaka & Shinoda (2018), Attentive
-    Statistics Pooling for Deep Speaker Embedding.
+    Each channel has weights of its own; with hidden 0 all frames of speech weigh the same.
+    Source: Okabe, Koshinaka & Shinoda (2018), Attentive Statistics Pooling for Deep Speaker
+    Embedding.
     """
 
     def __init__(self, hidden: int, **kwargs: Any) -> None:
@@ -42,6 +43,8 @@ class AttentivePooling(layers.Layer):  # type: ignore[misc]
 
     def build(self, shapes: Any) -> None:
         """Make the weights of the attention."""
+        if not self.hidden:
+            return
         channels = shapes[0][-1]
         self.key = layers.Dense(self.hidden, activation="tanh")
         self.query = layers.Dense(channels)
@@ -51,8 +54,8 @@ class AttentivePooling(layers.Layer):  # type: ignore[misc]
     def call(self, inputs: Any) -> Any:
         """Pool the frames that are speech."""
         x, spoken = inputs
-        scores = self.query(self.key(x)) - 30 * (1 - spoken)
-        weights = ops.softmax(scores, axis=1)
+        attention = self.query(self.key(x)) if self.hidden else 0.0
+        weights = ops.softmax(attention - 30 * (1 - spoken), axis=1)
         mean = ops.sum(weights * x, axis=1)
         variance = ops.sum(weights * ops.square(x), axis=1) - ops.square(mean)
         return ops.concatenate([mean, ops.sqrt(ops.maximum(variance, 1e-4))], axis=-1)
@@ -93,7 +96,7 @@ def cnn(spec: FeatureSpec, recipe: Recipe) -> Any:
     for _ in range(recipe.members):
         x = heard
         for dilation in (1, 2, 4):
-            y = _dilated(recipe.width, dilation)(x)
+            y = _over_time(recipe, dilation if recipe.dilated else 1)(x)
             x = layers.Add()([x, _activated(y)])
         answers.append(_emotions(x, spoken, recipe))
     return _members(sound, answers, "cnn")
@@ -106,7 +109,8 @@ def lstm(spec: FeatureSpec, recipe: Recipe) -> Any:
     heard, spoken = layers.MaxPooling1D(2)(heard), layers.MaxPooling1D(2)(spoken)
     answers = []
     for _ in range(recipe.members):
-        x = layers.Bidirectional(layers.LSTM(recipe.units, return_sequences=True))(heard)
+        memory = layers.LSTM(recipe.units, return_sequences=True)
+        x = (layers.Bidirectional(memory) if recipe.both_ways else memory)(heard)
         answers.append(_emotions(x, spoken, recipe))
     return _members(sound, answers, "lstm")
 
@@ -120,6 +124,8 @@ def _heard(sound: Any, spec: FeatureSpec, recipe: Recipe) -> tuple[Any, Any]:
     spoken = Spoken()(sound)
     x = _bands(spec)(sound)
     x = layers.Reshape((spec.n_frames, BANDS, 1))(x)
+    if recipe.deltas:
+        x = layers.Concatenate()([x, _movement(x)])
     x = _activated(_convolution(recipe.filters, (5, 5), (2, 2))(x))
     x = _activated(_convolution(2 * recipe.filters, (3, 3), (2, 2))(x))
     x = layers.Reshape((x.shape[1], x.shape[2] * x.shape[3]))(x)
@@ -142,8 +148,16 @@ def _convolution(filters: int, kernel: tuple[int, int], strides: tuple[int, int]
     return layers.Conv2D(filters, kernel, strides=strides, padding="same", use_bias=False)
 
 
-def _dilated(filters: int, dilation: int) -> Any:
-    return layers.Conv1D(filters, 3, padding="same", dilation_rate=dilation, use_bias=False)
+def _movement(x: Any) -> Any:
+    """The difference of each frame's neighbours, (n, t, bands, 1): same shape."""
+    padded = layers.ZeroPadding2D(((1, 1), (0, 0)))(x)
+    later, earlier = layers.Cropping2D(((2, 0), (0, 0))), layers.Cropping2D(((0, 2), (0, 0)))
+    return layers.Subtract()([later(padded), earlier(padded)])
+
+
+def _over_time(recipe: Recipe, dilation: int) -> Any:
+    convolution = layers.SeparableConv1D if recipe.separable else layers.Conv1D
+    return convolution(recipe.width, 3, padding="same", dilation_rate=dilation, use_bias=False)
 
 
 def _activated(x: Any) -> Any:
@@ -151,7 +165,7 @@ def _activated(x: Any) -> Any:
 
 
 def _emotions(x: Any, spoken: Any, recipe: Recipe) -> Any:
-    x = AttentivePooling(64)([x, spoken])
+    x = AttentivePooling(64 if recipe.attention else 0)([x, spoken])
     x = layers.BatchNormalization()(x)
     x = layers.Dropout(recipe.dropout)(x)
     return layers.Dense(len(EMOTIONS), activation="softmax")(x)

@@ -28,11 +28,18 @@ class Recipe:
     pause_frames: int = 25  # at most, of 10 ms
     virtual: float = 0.5  # share of utterances by virtual voices
     others: float = 0.4  # utterances of other corpora for each of the corpus that is tested
+    balanced: bool = True  # within a corpus all its emotions are equally frequent
+    distil: float = 0.0  # share of a target that a CNN and an LSTM, fitted before, say of it
     adaptation: bool = True  # draw how much was heard of a voice before; else nothing
     filters: int = 16  # of the first convolution over time and bands; the second has twice
     members: int = 2  # of CNN and LSTM, after their first layers
     width: int = 128  # channels of the convolutions over time
+    separable: bool = False  # depthwise separable convolutions over time
+    dilated: bool = True  # convolutions over time reach twice as far with each block
+    deltas: bool = False  # how the bands move, beside the bands
     units: int = 96  # of the LSTM, each way
+    both_ways: bool = True  # the LSTM hears forwards and backwards
+    attention: bool = True  # in the statistics over time; else every frame weighs the same
     dropout: float = 0.4
 
     def changed(self, changes: dict[str, str]) -> "Recipe":

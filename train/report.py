@@ -314,7 +314,9 @@ def ablation_table(ablation: dict[str, Any]) -> str:
         cells = [
             f"{100 * one['uar']:.1f}"
             + (f" ({100 * one['gain']:+.1f} ± {100 * one['error']:.1f})" if "gain" in one else "")
-            for one in figures.values()
+            if (one := figures.get(network))
+            else ""
+            for network in networks
         ]
         rows.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(rows)

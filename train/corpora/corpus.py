@@ -27,6 +27,7 @@ class Clip:
     gender: str = ""  # `f`, `m` or unknown
     intensity: str = ""  # `normal`, `strong` or unknown
     is_tested: bool = True  # False for a noise that lies under virtual voices: it is only learnt
+    is_learnt: bool = True  # False for a sound that only tests
 
 
 @dataclass(frozen=True, slots=True)
