@@ -13,7 +13,7 @@ RECORDINGS := --ravdess $(DATA)/ravdess --cremad $(DATA)/cremad --nemo $(DATA)/n
 
 RUN_PACKAGES := libportaudio2
 TEST_PACKAGES := $(RUN_PACKAGES) mosquitto mosquitto-clients pulseaudio pulseaudio-utils \
-	libasound2-plugins systemd
+	libasound2-plugins systemd fluidsynth timgm6mb-soundfont
 # Scores and sound fonts that music is synthesised from, and recorded music that only tests.
 MUSIC_PACKAGES := freedoom fluidsynth fluidr3mono-gm-soundfont musescore-general-soundfont-small \
 	hyperrogue-music singularity-music

@@ -28,7 +28,6 @@ def run(words: Sequence[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """What `affectd train` understands."""
-    from affectd.train import music
     from affectd.train.corpora import fetch
 
     top = argparse.ArgumentParser(
@@ -36,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     fetch.add_command(commands)
-    music.add_command(commands)
+    _add_music(commands)
     evaluate = _command(
         commands, "evaluate", "measure every network on speakers it has never heard", _evaluate
     )
@@ -83,6 +82,29 @@ def parser() -> argparse.ArgumentParser:
     report.add_argument("--json", action="store_true", help="print the main figures as JSON")
     report.set_defaults(run=_report)
     return top
+
+
+def _add_music(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "play the scores of a game into recordings of music, for --noise"
+    command = commands.add_parser(
+        "music",
+        help=text,
+        description=text.capitalize() + ". By default it is Freedoom, as Debian has it.",
+    )
+    command.add_argument(
+        "--to", type=Path, required=True, metavar="DIR", help="the folder to write them into"
+    )
+    command.add_argument(
+        "--games", type=Path, nargs="+", metavar="WAD", help="with MIDI scores (default: Freedoom)"
+    )
+    command.add_argument(
+        "--fonts",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="sound fonts to play them with, in turn (default: Debian's FluidR3 and MuseScore)",
+    )
+    command.set_defaults(run=_music)
 
 
 def _positive(text: str) -> int:
@@ -214,6 +236,13 @@ def _add_scheduler(command: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="fit on the workers of this Dask scheduler, such as tcp://10.0.0.5:8786",
     )
+
+
+def _music(args: argparse.Namespace) -> None:
+    from affectd.train import music
+
+    count = music.render(args.to, args.games, args.fonts)
+    print(f"{count} pieces of {music.SECONDS} s in {args.to}")
 
 
 def _evaluate(args: argparse.Namespace) -> None:

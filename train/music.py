@@ -4,13 +4,13 @@ Freedoom (BSD licence) has the scores, and the sound fonts are under the MIT lic
 is learnt from them binds nobody.
 """
 
-import argparse
 import shutil
 import struct
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import joblib
 import numpy as np
@@ -20,9 +20,6 @@ from tqdm.auto import tqdm
 
 from affectd.daemon.speech.vad import RATE_HZ
 from affectd.train.corpora.corpus import CorpusError
-
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 PACKAGES: Final = "freedoom fluidsynth fluidr3mono-gm-soundfont musescore-general-soundfont-small"
 GAMES: Final = tuple(Path(f"/usr/share/games/doom/freedoom{n}.wad") for n in (1, 2))
@@ -34,43 +31,18 @@ FROM_S: Final = 10  # of a piece, as many begin softly
 SECONDS: Final = 30  # of each piece that are kept
 LONGEST_S: Final = 120  # that FluidSynth may take for one piece
 MIDI: Final = b"MThd"
+REFUSED: Final = b"not a SoundFont"
 
 
-def add_command(commands: "Commands") -> None:
-    """Add `music` to the commands of `affectd train`."""
-    text = "play the scores of Freedoom into recordings, for --noise"
-    command = commands.add_parser(
-        "music",
-        help=text,
-        description=text.capitalize() + f". They come from the Debian packages {PACKAGES}.",
-    )
-    command.add_argument(
-        "--to", type=Path, required=True, metavar="DIR", help="the folder to write them into"
-    )
-    command.add_argument(
-        "--games", type=Path, nargs="+", default=GAMES, metavar="WAD", help="default: Freedoom's"
-    )
-    command.add_argument(
-        "--fonts",
-        type=Path,
-        nargs="+",
-        default=FONTS,
-        metavar="FILE",
-        help="sound fonts, in turn (default: those of the packages)",
-    )
-    command.set_defaults(run=_run)
-
-
-def _run(args: argparse.Namespace) -> None:
-    count = render(args.games, args.fonts, args.to)
-    print(f"{count} pieces of {SECONDS} s in {args.to}")
-
-
-def render(games: tuple[Path, ...], fonts: tuple[Path, ...], folder: Path) -> int:
+def render(
+    folder: Path, games: Sequence[Path] | None = None, fonts: Sequence[Path] | None = None
+) -> int:
     """Play every score of the games with one of the sound fonts; return how many there are.
 
-    Raises CorpusError if something is missing, or not what it should be.
+    games: WAD files, by default those of Freedoom; fonts: taken in turn, by default those of the
+    PACKAGES. Raises CorpusError if something is missing, or is not what it should be.
     """
+    games, fonts = games or GAMES, fonts or FONTS
     if shutil.which("fluidsynth") is None:
         raise CorpusError(f"fluidsynth is missing; install the Debian packages {PACKAGES}")
     for file in (*games, *fonts):
@@ -117,7 +89,9 @@ def _play(score: bytes, font: Path, to: Path) -> None:
         midi.write_bytes(score)
         command = ["fluidsynth", "-niq", "-F", str(wav), "-r", "32000", str(font), str(midi)]
         try:
-            subprocess.run(command, check=True, capture_output=True, timeout=LONGEST_S)
+            done = subprocess.run(command, check=True, capture_output=True, timeout=LONGEST_S)
+            if REFUSED in done.stderr:  # it goes on with a font of its own, and exits with 0
+                raise CorpusError(f"{font} is no sound font; name one with --fonts")
             with soundfile.SoundFile(wav) as file:
                 rate = file.samplerate
                 file.seek(min(FROM_S * rate, max(0, file.frames - SECONDS * rate)))

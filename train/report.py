@@ -74,6 +74,8 @@ def write(
     plots.one_mfcc(data.examples, folder / "mfcc.png")
     plots.adaptation(evaluations, folder / "adaptation.png")
     plots.risk_coverage_curves(evaluations, folder / "risk_coverage.png")
+    if ABLATION in report:
+        plots.ablation(report[ABLATION]["changes"], folder / "ablation.png")
     for evaluation in evaluations:
         name = evaluation.system.replace("+", "_")
         plots.confusion(evaluation, folder / f"confusion_{name}.png")
@@ -200,10 +202,14 @@ def markdown(report: dict[str, Any]) -> str:
         "## Silence",
         f"Utterances an hour before any network, by {SILENT_MINUTES} minutes each: {silence}.",
     ]
-    if "ablation" in report:
-        parts += ["## What each ingredient brings", ablation_table(report["ablation"])]
-    if "formats" in report:
-        parts += ["## Formats", formats_table(report["formats"])]
+    if ABLATION in report:
+        parts += [
+            "## What each ingredient brings",
+            ablation_table(report[ABLATION]),
+            "![what each ingredient brings](ablation.png)",
+        ]
+    if FORMATS in report:
+        parts += ["## Formats", formats_table(report[FORMATS])]
     parts += ["## Confusion and learning"]
     for name in systems:
         file = name.replace("+", "_")

@@ -8,7 +8,7 @@ from affectd.daemon.cli import main
 from affectd.daemon.emotion.labels import EMOTIONS
 from affectd.train.corpora.corpus import CorpusError
 from affectd.train.data import Sources, gather, surroundings
-from affectd.train.fits import dealt, held_out, taught
+from affectd.train.fits import dealt, held_out, learnt, taught
 from affectd.train.folds import split
 
 
@@ -52,15 +52,15 @@ def test_noises_of_the_first_folder_try_and_half_of_the_others_are_learnt_from(
 ) -> None:
     household = silent_files(tmp_path / "household", "tap", "street")
     other = silent_files(tmp_path / "other", "1-1-A-0", "1-1-B-0", "1-2-A-0", "2-3-A-0")
-    learnt, tried = surroundings(Sources(noise=(household, other)))
-    assert [path.stem for path in learnt.noises] == ["1-1-A-0", "1-1-B-0", "2-3-A-0"]
+    under, tried = surroundings(Sources(noise=(household, other)))
+    assert [path.stem for path in under.noises] == ["1-1-A-0", "1-1-B-0", "2-3-A-0"]
     assert {path.stem for path in tried.noises} == {"tap", "street"}
 
 
 def test_noises_of_a_single_folder_are_learnt_from_or_tried_not_both(tmp_path: Path) -> None:
-    learnt, tried = surroundings(Sources(noise=(silent_files(tmp_path / "n", *"abcde"),)))
-    assert len(learnt.noises) + len(tried.noises) == 5
-    assert not set(learnt.noises) & set(tried.noises)
+    under, tried = surroundings(Sources(noise=(silent_files(tmp_path / "n", *"abcde"),)))
+    assert len(under.noises) + len(tried.noises) == 5
+    assert not set(under.noises) & set(tried.noises)
 
 
 def test_a_noise_that_lies_under_virtual_voices_tests_nothing(
@@ -75,6 +75,37 @@ def test_a_noise_that_lies_under_virtual_voices_tests_nothing(
     assert under
     assert stems
     assert not under & stems
+
+
+def test_a_tried_noise_tests_and_is_never_learnt_from(
+    few_actors: Path, few_noises: Path, tmp_path: Path
+) -> None:
+    saws = sorted((few_noises / "chainsaw").iterdir())
+    for name, part in (("learnt", saws[::2]), ("tried", saws[1::2])):
+        (tmp_path / name).mkdir()
+        for path in part:
+            (tmp_path / name / path.name).symlink_to(path)
+    sources = Sources(
+        corpora={"ravdess": few_actors},
+        noise=(tmp_path / "learnt",),
+        tried_noise=(tmp_path / "tried",),
+    )
+    data, _ = gather(sources, tmp_path, jobs=2)
+    assert data.noise is not None
+    tried = data.noise.corpus == "tried"
+    assert tried.any()
+    np.testing.assert_array_equal(learnt(data.noise), ~tried)
+    tested = np.concatenate([held_out(data.noise, fold) for fold in range(6)])
+    assert set(np.flatnonzero(tried)) <= set(tested)
+    assert not data.noise.condition[tried].any()  # as recorded alone
+
+
+def test_tried_noise_alone_makes_no_gate(
+    few_actors: Path, few_noises: Path, tmp_path: Path
+) -> None:
+    sources = Sources(corpora={"ravdess": few_actors}, tried_noise=(few_noises,))
+    with pytest.raises(CorpusError, match="--tried-noise tests the speech gate, which learns from"):
+        gather(sources, tmp_path, jobs=2)
 
 
 def test_too_few_sounds_for_each_fold_to_test_some_are_refused(

@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 
 from affectd.daemon.cli import main
 from affectd.train import fits, runs
+from affectd.train.ablation import CHANGES, ablate
 from affectd.train.evaluate import by_fold, evaluate, tell
 from affectd.train.examples import Examples
 from affectd.train.fits import SERVED, Answers, Data, Run, heard_keys
 from affectd.train.folds import Split, split
 from affectd.train.recipe import Recipe
+from affectd.train.report import ablation_table
 from affectd.train.runs import RunConfig, RunError, run_all
 from affectd.train.stored import StoredError
 
@@ -223,6 +225,26 @@ def test_an_ablation_compares_validation_speakers(
     table = capsys.readouterr().out
     assert "| the recipe | " in table
     assert "| without label smoothing | " in table
+    words = f"train evaluate --ravdess {few_actors} --workdir {tmp_path} --jobs 1".split()
+    words += ["--folds", "1", "--seeds", "1", "--set", "epochs=1", "--networks", "svm"]
+    assert main(words) == 0
+    report = (tmp_path / "evaluation" / "report.md").read_text()
+    assert "| without label smoothing | " in report
+    assert "(ablation.png)" in report
+    assert (tmp_path / "evaluation" / "ablation.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_ingredient_of_one_network_is_changed_in_that_alone(
+    examples: Examples, tmp_path: Path
+) -> None:
+    small = Recipe(epochs=1, members=1, filters=2, width=8, units=4)
+    config = replace(QUICK, networks=("mlp", "lstm"), recipe=small)
+    changes = {name: CHANGES[name] for name in ("the recipe", "with an LSTM one way")}
+    made = ablate(Data(examples), config, changes, tmp_path, jobs=1)
+    assert set(made["changes"]["the recipe"]) == {"mlp", "lstm"}
+    assert set(made["changes"]["with an LSTM one way"]) == {"lstm"}
+    row = ablation_table(made).splitlines()[-1]
+    assert row.startswith("| with an LSTM one way |  | ")
 
 
 def test_an_ablation_of_nothing_known_is_refused(

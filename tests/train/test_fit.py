@@ -6,12 +6,13 @@ from numpy.typing import NDArray
 
 from affectd.daemon.emotion.decision import combine
 from affectd.daemon.emotion.labels import EMOTIONS
+from affectd.train.ablation import CHANGES
 from affectd.train.adaptation import Adaptation
 from affectd.train.batches import Batches, masked_loss
 from affectd.train.examples import Examples, join, statistics
 from affectd.train.fit import fit
 from affectd.train.folds import split
-from affectd.train.networks import NETWORKS, joined
+from affectd.train.networks import NETWORKS, AttentivePooling, _movement, joined
 from affectd.train.recipe import Recipe, RecipeError
 
 QUICK = Recipe(epochs=1)
@@ -65,6 +66,48 @@ def test_every_emotion_is_drawn_about_equally_often(
     targets = np.concatenate(epoch(examples, rows, Recipe(label_smoothing=0.0)))[:, 0]
     counts = targets.sum(axis=0)
     assert counts.min() > 0.8 * counts.max()
+
+
+def test_emotions_are_drawn_as_they_come_where_that_is_wanted(examples: Examples) -> None:
+    two = np.flatnonzero(np.isin(examples.emotion, (0, 4)) & (examples.condition == 0))
+    recipe = Recipe(label_smoothing=0.0, balanced=False, batch=4)
+    targets = np.concatenate(epoch(examples, two, recipe))[:, 0]
+    assert (
+        targets[:, 4].sum() > 1.7 * targets[:, 0].sum()
+    )  # RAVDESS has half as much that is neutral
+
+
+def test_a_network_is_taught_what_others_say_of_an_utterance(
+    examples: Examples, rows: NDArray[np.int64]
+) -> None:
+    said = np.array([0.0, 0.0, 0.2, 0.8, 0.0, 0.0, 0.0, 0.0])
+    prior = statistics(examples, rows)
+    recipe = Recipe(distil=0.5, label_smoothing=0.0)
+    batches = Batches(examples, rows, prior, recipe, 0, lambda x: np.tile(said, (len(x), 1)))
+    targets = batches[0][1][:, 0]
+    np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=1e-5)
+    of_label = targets - 0.5 * said
+    np.testing.assert_allclose(np.sort(of_label)[:, -1], 0.5, atol=1e-6)
+    np.testing.assert_allclose(np.sort(of_label)[:, :-1], 0, atol=1e-6)
+
+
+def test_a_network_is_distilled_from_others_that_hear_the_same_rows(
+    examples: Examples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = split(examples, 0, 0)
+    drawn: list[int] = []
+    real = Adaptation.normalised
+
+    def recorded(self: object, rows: NDArray[np.int64], *others: object) -> NDArray[np.float32]:
+        drawn.extend(rows.tolist())
+        return real(self, rows, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Adaptation, "normalised", recorded)
+    small = Recipe(epochs=1, distil=0.5, members=1, filters=2, width=8, units=4)
+    taught = fit(examples, parts.train, None, "mlp", small, seed=0)
+    alone = fit(examples, parts.train, None, "mlp", replace(small, distil=0.0), seed=0)
+    assert set(drawn) <= set(parts.train.tolist())
+    assert taught.curves["loss"] != alone.curves["loss"]
 
 
 def test_an_epoch_draws_no_row_but_those_given(
@@ -123,6 +166,33 @@ def test_the_members_of_a_network_answer_together_with_the_mean_of_their_logarit
     assert np.abs(answers[:, 0] - answers[:, 1]).max() > 1e-4
     together = joined(several).predict(sounds, verbose=0)
     np.testing.assert_allclose(together, combine(list(answers.swapaxes(0, 1))), atol=1e-5)
+
+
+def test_without_attention_every_frame_of_speech_weighs_the_same() -> None:
+    x = np.random.default_rng(0).normal(size=(1, 10, 3)).astype(np.float32)
+    spoken = (np.arange(10) < 6).astype(np.float32)[None, :, None]
+    pooled = np.asarray(AttentivePooling(0)([x, spoken]))[0]
+    speech = x[0, :6]
+    np.testing.assert_allclose(
+        pooled, np.concatenate([speech.mean(axis=0), speech.std(axis=0)]), rtol=1e-3, atol=1e-4
+    )
+
+
+def test_movement_is_the_slope_over_two_frames() -> None:
+    ramp = np.arange(8.0, dtype=np.float32).reshape(1, 8, 1, 1) * np.ones((1, 1, 40, 1), np.float32)
+    np.testing.assert_allclose(np.asarray(_movement(ramp))[0, 1:-1], 2)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("network", ["cnn", "lstm"])
+def test_every_recipe_that_is_compared_makes_a_network_that_hears(
+    network: str, change: str, examples: Examples
+) -> None:
+    recipe = Recipe(filters=2, width=8, units=4).changed(CHANGES[change])
+    model = joined(NETWORKS[network](examples.spec, recipe))
+    p = np.asarray(model(examples.features[:2]))
+    np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-5)
+    assert np.abs(p[0] - p[1]).max() > 0
 
 
 def test_mixed_utterances_keep_the_sum_of_their_targets(
