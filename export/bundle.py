@@ -21,6 +21,7 @@ from affectd.export.convert import FORMATS, ExportError, convert
 from affectd.export.formats import choose
 from affectd.export.parity import check, difference, keras_probabilities
 from affectd.train import report as report_files
+from affectd.train import tables
 from affectd.train.stored import load
 
 GATE: Final = "speech"
@@ -41,7 +42,7 @@ def export(workdir: Path, folder: Path, weights: str | None) -> Bundle:
     report = report_files.load(workdir / "evaluation")
     _check_belong_together(final, report, workdir)
     if weights is None:
-        weights = choose(_formats(workdir / "evaluation", report))
+        weights = choose(_formats(report, workdir))
     systems = report["systems"]
     features = load(workdir / "final" / "features.joblib")
     files: dict[str, bytes] = {}
@@ -60,8 +61,8 @@ def export(workdir: Path, folder: Path, weights: str | None) -> Bundle:
             check(name, parity, weights)
             digest = hashlib.sha256(files[f"{name}.tflite"]).hexdigest()
             networks[name] = {"file": f"{name}.tflite", "sha256": digest, "parity": parity}
-    readings = report["readings"]
-    gate = networks.pop(GATE) | {"threshold": readings["gate"]["threshold"]}
+    let_through = report[tables.GATE]
+    gate = networks.pop(GATE) | {"threshold": let_through["threshold"]}
     bundle = msgspec.convert(
         {
             "format": bundles.FORMAT,
@@ -76,7 +77,7 @@ def export(workdir: Path, folder: Path, weights: str | None) -> Bundle:
             "gate": gate,
             "calibration": {system: systems[system]["calibration"] for system in SYSTEMS},
             "corpora": final["corpora"],
-            "figures": {system: _figures(systems[system], readings) for system in SYSTEMS},
+            "figures": {system: _figures(systems[system], let_through) for system in SYSTEMS},
             "measured": {
                 "commit": report["commit"],
                 "folds": len(report["config"]["folds"]),
@@ -90,14 +91,13 @@ def export(workdir: Path, folder: Path, weights: str | None) -> Bundle:
     return bundle
 
 
-def _formats(folder: Path, report: dict[str, Any]) -> dict[str, Any]:
-    found = report_files.beside(
-        folder, report_files.FORMATS, report["config"]["recipe"], report["data"]
-    )
-    if found is None:
+def _formats(report: dict[str, Any], workdir: Path) -> dict[str, Any]:
+    if tables.FORMATS not in report:
         raise ExportError(
-            f"{folder} does not say what formats cost; run `affectd train formats` first"
+            f"{workdir}/evaluation does not say what formats cost; run `affectd train formats` "
+            "first, or name one with --weights"
         )
+    found: dict[str, Any] = report[tables.FORMATS]
     return found
 
 
@@ -108,13 +108,15 @@ def _check_belong_together(final: dict[str, Any], report: dict[str, Any], workdi
             f"{workdir}/evaluation has no figures of {', '.join(missing)}; "
             "run `affectd train evaluate` with all networks"
         )
-    if report["readings"] is None:
+    if tables.GATE not in report:
         raise ExportError(
-            f"{workdir}/evaluation has no speech gate; evaluate with --noise and several folds"
+            f"{workdir}/evaluation has no speech gate; run `affectd train gate` first"
         )
-    ours = (final["recipe"], final["features"], final["data"])
-    theirs = (report["config"]["recipe"], report["features"], report["data"])
-    for what, one, other in zip(("recipe", "features", "data"), ours, theirs, strict=True):
+    gate = {name: report[tables.GATE][name] for name in ("epochs", "noise")}
+    ours = (final["recipe"], final["features"], final["data"], final["gate"])
+    theirs = (report["config"]["recipe"], report["features"], report["data"], gate)
+    whats = ("recipe", "features", "data", "gate")
+    for what, one, other in zip(whats, ours, theirs, strict=True):
         if one != other:
             raise ExportError(
                 f"{workdir}/final was fitted with other {what} than {workdir}/evaluation was "
@@ -136,14 +138,14 @@ def _write(folder: Path, bundle: Bundle, files: dict[str, bytes], rows: int) -> 
             (trial / file).replace(folder / file)
 
 
-def _figures(system: dict[str, Any], readings: dict[str, Any]) -> dict[str, float]:
+def _figures(system: dict[str, Any], gate: dict[str, Any]) -> dict[str, float]:
     uar = {key: system["uar"][key] for key in HEARD}
     figures = {f"uar_{key}": one["mean"] for key, one in uar.items()}
     figures |= {f"uar_{key}_std": one["std"] for key, one in uar.items()}
     figures |= {"ece": system["ece"], "unknown": system["unknown"]["share"]}
     figures |= {f"coverage_{key}": system["coverage"][key] for key in ("mean", "min_actor")}
     figures["set_size"] = system["coverage"]["set_size"]
-    figures["speech_kept"] = readings["gate"]["speech_kept"]
+    figures["speech_kept"] = gate["speech_kept"]
     return figures
 
 

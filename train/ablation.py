@@ -1,6 +1,6 @@
 """What each ingredient of the recipe brings, measured on validation speakers alone."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,6 +9,7 @@ import numpy as np
 from affectd.train.evaluate import validation_uar
 from affectd.train.fits import Data, Run
 from affectd.train.provenance import commit
+from affectd.train.recipe import Recipe
 from affectd.train.runs import RunConfig, run_all
 
 # One ingredient changed at a time; the first is the recipe itself.
@@ -53,7 +54,7 @@ def ablate(
         recipe = config.recipe.changed(change)
         changed = replace(config, recipe=recipe, networks=tuple(networks))
         place = folder / (name.replace(" ", "-"))
-        results[name] = run_all(only, changed, place, jobs, scheduler)[0]
+        results[name] = run_all(only, changed, place, jobs, scheduler)
     uars = {
         name: {
             system: np.array([validation_uar(data.examples, r) for r in runs if r.system == system])
@@ -64,6 +65,11 @@ def ablate(
     first = next(iter(changes))
     return {
         "commit": commit(),
+        "other_than_usual": {
+            name: value
+            for name, value in asdict(config.recipe).items()
+            if value != getattr(Recipe(), name)
+        },
         "runs": len(config.folds) * len(config.seeds),
         "folds": [fold + 1 for fold in config.folds],
         "seeds": list(config.seeds),

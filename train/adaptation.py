@@ -43,20 +43,6 @@ class Adaptation:
             self._drawn(int(row), int(count), bool(calm), random)
             for row, count, calm in zip(rows, counts, quiet, strict=True)
         ]
-        return self._scaled(self._examples, rows, heard)
-
-    def beside(
-        self, sounds: Examples, rows: NDArray[np.int64], count: int, random: np.random.Generator
-    ) -> NDArray[np.float32]:
-        """Normalised features of other sounds' rows, each after count utterances of some voice."""
-        voices = list(self._of_voice.values())
-        drawn = random.integers(len(voices), size=len(rows))
-        heard = [random.permutation(voices[voice])[:count] for voice in drawn]
-        return self._scaled(sounds, rows, heard)
-
-    def _scaled(
-        self, sounds: Examples, rows: NDArray[np.int64], heard: list[NDArray[np.int64]]
-    ) -> NDArray[np.float32]:
         mean, std = voice.statistics(
             self._prior.mean,
             self._prior.std,
@@ -65,7 +51,8 @@ class Adaptation:
             np.array([self._squares[before].sum(axis=0) for before in heard]),
         )
         mean, std = mean[:, None].astype(np.float32), std[:, None].astype(np.float32)
-        return normalise(sounds.features[rows], mean, std, sounds.frames[rows])
+        examples = self._examples
+        return normalise(examples.features[rows], mean, std, examples.frames[rows])
 
     def _drawn(
         self, row: int, count: int, quiet: bool, random: np.random.Generator

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from affectd.train import options
+
 if TYPE_CHECKING:
     from affectd.train.corpora.corpus import Corpus
     from affectd.train.data import Sources
@@ -39,34 +41,44 @@ def parser() -> argparse.ArgumentParser:
     evaluate = _command(
         commands, "evaluate", "measure every network on speakers it has never heard", _evaluate
     )
-    _add_networks(evaluate, NETWORKS)
-    _add_folds(evaluate)
-    _add_recipe(evaluate)
-    _add_scheduler(evaluate)
+    options.add_networks(evaluate, NETWORKS)
+    options.add_folds(evaluate)
+    options.add_recipe(evaluate)
+    options.add_scheduler(evaluate)
     evaluate.add_argument("--json", action="store_true", help="print the main figures as JSON")
+    gate = _command(
+        commands, "gate", "measure what of noise and of speech the speech gate lets through", _gate
+    )
+    options.add_gate_epochs(gate)
+    options.add_folds(gate)
+    options.add_scheduler(gate)
+    gate.add_argument("--json", action="store_true", help="print the figures as JSON")
     ablate = _command(
         commands, "ablate", "measure on validation speakers what each ingredient brings", _ablate
     )
-    _add_networks(ablate, ("cnn", "lstm"))
+    options.add_networks(ablate, ("cnn", "lstm"))
     ablate.add_argument(
         "--only", nargs="+", metavar="CHANGE", help="of the changes, only these (default: all)"
     )
-    _add_folds(ablate)
-    _add_recipe(ablate)
-    _add_scheduler(ablate)
+    options.add_folds(ablate)
+    options.add_recipe(ablate)
+    options.add_scheduler(ablate)
     formats = _command(
         commands, "formats", "measure what smaller weights cost, after `evaluate`", _formats
     )
-    _add_recipe(formats)
+    options.add_recipe(formats)
     final = _command(
         commands, "final", "fit CNN, LSTM and gate on all, for `affectd export`", _final
     )
     final.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
-    _add_recipe(final)
+    options.add_gate_epochs(final)
+    options.add_recipe(final)
     ancestor = _command(
         commands, "ancestor", "show what a random split of oversampled clips pretends", _ancestor
     )
-    ancestor.add_argument("--seeds", type=_positive, default=3, help="repetitions (default: 3)")
+    ancestor.add_argument(
+        "--seeds", type=options.positive, default=3, help="repetitions (default: 3)"
+    )
     report = commands.add_parser(
         "report",
         help="show the figures of an evaluation",
@@ -107,19 +119,6 @@ def _add_music(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     command.set_defaults(run=_music)
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return int(text)
-
-
-def _change(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form INGREDIENT=VALUE")
-    return name, value
-
-
 def _command(
     commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
     name: str,
@@ -130,7 +129,7 @@ def _command(
         name, help=description, description=description.capitalize() + "."
     )
     command.set_defaults(run=run)
-    _add_recordings(command)
+    options.add_recordings(command)
     command.add_argument(
         "--workdir",
         type=Path,
@@ -140,102 +139,11 @@ def _command(
     )
     command.add_argument(
         "--jobs",
-        type=_positive,
+        type=options.positive,
         default=os.cpu_count() or 1,
         help="parallel processes (default: one a core)",
     )
     return command
-
-
-def _add_recordings(command: argparse.ArgumentParser) -> None:
-    from affectd.train.corpora.layouts import LAYOUTS
-
-    recordings = command.add_argument_group(
-        "recordings",
-        "Of those given, the first in this order is tested; the others are only learnt from.",
-    )
-    for key, layout in LAYOUTS.items():
-        recordings.add_argument(
-            f"--{key.replace('_', '-')}",
-            dest=key,
-            type=Path,
-            metavar="DIR",
-            help=f"{layout.name} as published: {layout.example} …",
-        )
-    recordings.add_argument(
-        "--table",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="CSV table of your own recordings with the columns file, speaker, emotion; repeatable",
-    )
-    for option, what in (
-        ("--noise", "sounds that are not speech, household noise first; repeatable"),
-        ("--tried-noise", "other sounds that are not speech, to be tested with; repeatable"),
-        ("--plain", "speech without acted emotion, taught as neutral; repeatable"),
-    ):
-        recordings.add_argument(
-            option, type=Path, action="append", default=[], metavar="DIR", help=what
-        )
-    recordings.add_argument(
-        "--rooms",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="PATH",
-        help="impulse responses of rooms to learn from: files, or folders of them",
-    )
-    recordings.add_argument(
-        "--tried-rooms",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="PATH",
-        help="impulse responses of other rooms, to be tested in",
-    )
-
-
-def _add_networks(command: argparse.ArgumentParser, names: Sequence[str]) -> None:
-    command.add_argument(
-        "--networks",
-        nargs="+",
-        choices=names,
-        default=list(names),
-        help="which to fit (default: all; CNN and LSTM are also joined)",
-    )
-
-
-def _add_folds(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--seeds", type=_positive, default=3, help="repetitions (default: 3)")
-    command.add_argument(
-        "--folds",
-        type=int,
-        nargs="+",
-        choices=range(1, 7),
-        default=list(range(1, 7)),
-        help="which of the six folds to test on (default: all)",
-    )
-
-
-def _add_recipe(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--set",
-        dest="changes",
-        type=_change,
-        action="append",
-        default=[],
-        metavar="INGREDIENT=VALUE",
-        help="change the recipe, such as epochs=10; repeatable",
-    )
-
-
-def _add_scheduler(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--scheduler",
-        metavar="ADDRESS",
-        help="fit on the workers of this Dask scheduler, such as tcp://10.0.0.5:8786",
-    )
 
 
 def _music(args: argparse.Namespace) -> None:
@@ -248,32 +156,48 @@ def _music(args: argparse.Namespace) -> None:
 def _evaluate(args: argparse.Namespace) -> None:
     from affectd.train import report
     from affectd.train.evaluate import evaluate
-    from affectd.train.readings import readings
-    from affectd.train.runs import JOINED, run_all
+    from affectd.train.runs import run_all
+    from affectd.train.tables import table
 
     data, corpora = _data(args)
     config = replace(_config(args), networks=tuple(args.networks))
-    runs, gates = run_all(data, config, args.workdir / "runs", args.jobs, args.scheduler)
+    runs = run_all(data, config, args.workdir / "runs", args.jobs, args.scheduler)
     made = report.Made(
         config=config,
         corpora=tuple(corpus.report() for corpus in corpora),
         utterances=data.examples.report(),
-        fitted_s=sum(run.took_s for run in runs) + sum(gate.took_s for gate in gates),
+        fitted_s=sum(run.took_s for run in runs),
     )
-    is_joined = any(run.system == JOINED for run in runs)
-    of_sounds = None
-    if data.noise is not None and is_joined and len(config.folds) > 1:
-        of_sounds = readings(data, data.noise, runs, gates)
     folder = args.workdir / "evaluation"
-    written = report.write(folder, data, made, evaluate(data, runs), of_sounds)
+    written = report.write(folder, data, made, evaluate(data, runs))
     if args.json:
         print(json.dumps(report.summary(written)))
     else:
-        print(f"{report.table(written)}\n\nPictures and figures: {folder}/report.md")
+        print(f"{table(written)}\n\nPictures and figures: {folder}/report.md")
+
+
+def _gate(args: argparse.Namespace) -> None:
+    from affectd.train import gates, plots, report, tables
+    from affectd.train.corpora.corpus import CorpusError
+    from affectd.train.runs import run_gates
+
+    if not args.noise or len(args.folds) < 2:
+        raise CorpusError(
+            "the threshold of a fold comes from noise of the others: name folders of it with "
+            "--noise, and several --folds"
+        )
+    data, _ = _data(args)
+    config, epochs = _config(args), args.gate_epochs
+    runs = run_gates(data, config, epochs, args.workdir / "gates", args.jobs, args.scheduler)
+    result = gates.measure(data, runs, epochs)
+    folder = args.workdir / "evaluation"
+    report.put_beside(folder, tables.GATE, data, result)
+    plots.gate(result, folder / "gate.png")
+    print(json.dumps(result) if args.json else tables.gate_section(result))
 
 
 def _ablate(args: argparse.Namespace) -> None:
-    from affectd.train import report
+    from affectd.train import plots, report, tables
     from affectd.train.ablation import CHANGES, ablate
     from affectd.train.recipe import RecipeError
 
@@ -284,23 +208,25 @@ def _ablate(args: argparse.Namespace) -> None:
         )
     data, _ = _data(args)
     config = replace(_config(args), networks=tuple(args.networks))
-    folder = args.workdir / "ablation"
     changes = {name: CHANGES[name] for name in dict.fromkeys(names)}
-    result = ablate(data, config, changes, folder, args.jobs, args.scheduler)
-    report.put_beside(args.workdir / "evaluation", report.ABLATION, data, config.recipe, result)
-    print(report.ablation_table(result))
+    place = args.workdir / "ablation"
+    result = ablate(data, config, changes, place, args.jobs, args.scheduler)
+    folder = args.workdir / "evaluation"
+    report.put_beside(folder, tables.ABLATION, data, result)
+    plots.ablation(result["changes"], folder / "ablation.png")
+    print(tables.ablation_table(result))
 
 
 def _formats(args: argparse.Namespace) -> None:
     from affectd.export.formats import choose, measure
-    from affectd.train import report
+    from affectd.train import report, tables
     from affectd.train.runs import load_all
 
     data, _ = _data(args)
     config = _config(args)
     runs = load_all(data, config, args.workdir / "runs")
     table = measure(data, runs, seed=0)
-    report.put_beside(args.workdir / "evaluation", report.FORMATS, data, config.recipe, table)
+    report.put_beside(args.workdir / "evaluation", tables.FORMATS, data, table, config.recipe)
     for form, figures in table.items():
         print(form, ", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
     print(f"chosen: {choose(table)}")
@@ -311,7 +237,8 @@ def _final(args: argparse.Namespace) -> None:
 
     data, corpora = _data(args)
     folder = args.workdir / "final"
-    fit_final(data, corpora, _config(args).recipe, args.seed, folder, args.jobs)
+    recipe = _config(args).recipe
+    fit_final(data, corpora, recipe, args.gate_epochs, args.seed, folder, args.jobs)
     print(f"Fitted on all; now: affectd export --workdir {args.workdir} --to DIR")
 
 
@@ -331,9 +258,10 @@ def _ancestor(args: argparse.Namespace) -> None:
 
 def _report(args: argparse.Namespace) -> None:
     from affectd.train import report
+    from affectd.train.tables import markdown
 
     shown = report.load(args.folder or report.COMMITTED)
-    print(json.dumps(report.summary(shown)) if args.json else report.markdown(shown))
+    print(json.dumps(report.summary(shown)) if args.json else markdown(shown))
 
 
 def _sources(args: argparse.Namespace) -> "Sources":
@@ -344,6 +272,7 @@ def _sources(args: argparse.Namespace) -> "Sources":
         corpora={key: getattr(args, key) for key in LAYOUTS if getattr(args, key) is not None},
         tables=tuple(args.table),
         noise=tuple(args.noise),
+        music=tuple(args.music),
         tried_noise=tuple(args.tried_noise),
         plain=tuple(args.plain),
         rooms=tuple(args.rooms),
@@ -365,6 +294,6 @@ def _config(args: argparse.Namespace) -> "RunConfig":
     from affectd.train.recipe import Recipe
     from affectd.train.runs import RunConfig
 
-    recipe = Recipe().changed(dict(args.changes))
+    recipe = Recipe().changed(dict(getattr(args, "changes", ())))
     folds = tuple(fold - 1 for fold in getattr(args, "folds", (1,)))
     return RunConfig(folds=folds, seeds=tuple(range(getattr(args, "seeds", 1))), recipe=recipe)

@@ -30,6 +30,7 @@ class Sources:
     corpora: dict[str, Path] = field(default_factory=dict)  # key of LAYOUTS -> folder
     tables: tuple[Path, ...] = ()  # CSV tables of other labelled recordings
     noise: tuple[Path, ...] = ()  # folders of what is not speech, household noise first
+    music: tuple[Path, ...] = ()  # the same, but never laid under virtual voices
     tried_noise: tuple[Path, ...] = ()  # others, that only test
     plain: tuple[Path, ...] = ()  # folders of speech without acted emotion
     rooms: tuple[Path, ...] = ()  # impulse responses to learn from, files or folders of them
@@ -103,7 +104,7 @@ def gather(sources: Sources, workdir: Path, jobs: int) -> tuple[Data, list[Corpu
         trials = stored(kept[0][0], Trials(tried), workdir, jobs)[1]
     else:
         print("No trying conditions: they need --noise and --tried-rooms.", file=sys.stderr)
-    noise = _sounds(sources.noise, Voices(NOISE_VOICES, learnt), workdir, jobs)
+    noise = _sounds((*sources.noise, *sources.music), Voices(NOISE_VOICES, learnt), workdir, jobs)
     if sources.tried_noise:
         if noise is None:
             raise CorpusError("--tried-noise tests the speech gate, which learns from --noise")
@@ -142,7 +143,8 @@ def _tried(folders: tuple[Path, ...], workdir: Path, jobs: int) -> Iterator[Exam
 
 def _names(sources: Sources) -> list[str]:
     return [
-        folder.resolve().name for folder in (*sources.noise, *sources.tried_noise, *sources.plain)
+        folder.resolve().name
+        for folder in (*sources.noise, *sources.music, *sources.tried_noise, *sources.plain)
     ]
 
 

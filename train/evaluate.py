@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from affectd.daemon.emotion.decision import Calibration, soften
 from affectd.daemon.emotion.labels import EMOTIONS
+from affectd.train.adaptation import QUIET
 from affectd.train.conditions import Trials
 from affectd.train.examples import Examples
 from affectd.train.fits import SERVED, Answers, Data, Run, heard_keys
@@ -94,6 +95,8 @@ def _evaluate(data: Data, runs: list[Run]) -> Evaluation:
     }
     if data.trials is not None:
         figures["trials"] = _trials(data.trials, runs)
+    if data.plain is not None:
+        figures["plain"] = _plain(data.plain, runs, calibrations)
     return Evaluation(
         runs[0].system, figures, served, calibrated, [run.curves for run in runs if run.curves]
     )
@@ -253,3 +256,23 @@ def _trials(trials: Examples, runs: Sequence[Run]) -> dict[str, dict[str, float]
             "not_heard": float((told.predicted == MISSED).mean()),
         }
     return table
+
+
+def _plain(
+    plain: Examples, runs: Sequence[Run], calibrations: dict[int, Calibration]
+) -> dict[str, float]:
+    """What is read out of plain speech as recorded, whose readers a fold has not learnt from."""
+    utterances, emotions = 0, np.zeros(len(EMOTIONS), int)
+    for run in runs:
+        answers, calibration = run.others["plain"], calibrations[run.fold]
+        as_recorded = plain.condition[answers.rows] == 0
+        p = soften(answers.by_heard[SERVED][as_recorded], calibration.temperature)
+        known = p.max(axis=1) >= calibration.threshold
+        utterances += len(p)
+        emotions += np.bincount(p[known].argmax(axis=1), minlength=len(EMOTIONS))
+    readings = int(emotions.sum())
+    return {
+        "utterances": utterances,
+        "readings": readings,
+        "emotional_share": float(1 - emotions[list(QUIET)].sum() / max(1, readings)),
+    }

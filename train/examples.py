@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 import joblib
 import numpy as np
@@ -22,6 +23,8 @@ from affectd.train import conditions
 from affectd.train.conditions import Trials, Voices
 from affectd.train.corpora.corpus import Clip, Corpus, CorpusError, LeftOut
 from affectd.train.stored import keep, load
+
+SAMPLED: Final = 97  # of so many utterances one is looked at, to tell examples apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +92,16 @@ def statistics(examples: Examples, rows: NDArray[np.int64]) -> Statistics:
     mean = totals / count
     std = np.sqrt(squares / count - mean**2)
     return Statistics(mean.astype(np.float32), std.astype(np.float32))
+
+
+def digest(*several: Examples | None) -> str:
+    """What examples are, in short, to tell results of others apart."""
+    whole = hashlib.sha256()
+    for one in several:
+        if one is not None:
+            whole.update(repr((one.clips, one.features.shape)).encode())
+            whole.update(one.features[::SAMPLED].tobytes())
+    return whole.hexdigest()[:12]
 
 
 def join(several: Sequence[Examples]) -> Examples:

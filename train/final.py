@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from affectd.daemon.emotion.bundle import normalise
 from affectd.train.corpora.corpus import Corpus, CorpusError
-from affectd.train.examples import Statistics, statistics
+from affectd.train.examples import Statistics, digest, statistics
 from affectd.train.fits import Data, quiet_one_thread
 from affectd.train.provenance import commit
 from affectd.train.recipe import Recipe
@@ -22,7 +22,13 @@ PARITY_ROWS: Final = 200  # real utterances on which export compares the network
 
 
 def fit_final(
-    data: Data, corpora: Sequence[Corpus], recipe: Recipe, seed: int, folder: Path, jobs: int
+    data: Data,
+    corpora: Sequence[Corpus],
+    recipe: Recipe,
+    gate_epochs: int,
+    seed: int,
+    folder: Path,
+    jobs: int,
 ) -> None:
     """Fit CNN, LSTM and gate on all rows; write them, final.json and real features to a folder."""
     from affectd.train.fit import learnt
@@ -33,7 +39,9 @@ def fit_final(
     (folder / "final.json").unlink(missing_ok=True)  # written last: without it nothing is exported
     examples = data.examples
     prior = statistics(examples, learnt(examples, np.arange(len(examples.clip)), recipe))
-    tasks = [joblib.delayed(_fit)(data, name, recipe, prior, seed, folder) for name in FILES]
+    tasks = [
+        joblib.delayed(_fit)(data, name, recipe, gate_epochs, prior, seed, folder) for name in FILES
+    ]
     fits = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
     for _ in tqdm(fits, total=len(FILES), desc="final fits", unit="fit"):
         pass
@@ -46,7 +54,8 @@ def fit_final(
         "seed": seed,
         "recipe": asdict(recipe),
         "features": asdict(examples.spec),
-        "data": data.digest(),
+        "data": digest(examples),
+        "gate": {"epochs": gate_epochs, "noise": digest(data.noise)},
         "mean": prior.mean.tolist(),
         "std": prior.std.tolist(),
         "corpora": [
@@ -63,7 +72,15 @@ def fit_final(
     (folder / "final.json").write_text(json.dumps(made, indent=2) + "\n")
 
 
-def _fit(data: Data, name: str, recipe: Recipe, prior: Statistics, seed: int, folder: Path) -> None:
+def _fit(
+    data: Data,
+    name: str,
+    recipe: Recipe,
+    gate_epochs: int,
+    prior: Statistics,
+    seed: int,
+    folder: Path,
+) -> None:
     quiet_one_thread()
     from affectd.train import fits, gate
     from affectd.train.fit import fit
@@ -71,9 +88,7 @@ def _fit(data: Data, name: str, recipe: Recipe, prior: Statistics, seed: int, fo
     rows = np.arange(len(data.examples.clip))
     if name == "speech" and data.noise is not None:
         noise_rows = np.flatnonzero(fits.learnt(data.noise))
-        model = gate.fit(
-            data.examples, rows, data.noise, noise_rows, prior, recipe.gate_epochs, seed
-        )
+        model = gate.fit(data.examples, rows, data.noise, noise_rows, prior, gate_epochs, seed)
     else:
         model = fit(data.examples, rows, None, name, recipe, seed).model
     model.save(folder / f"{name}.keras")

@@ -4,19 +4,17 @@ import hashlib
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from affectd.train.adaptation import HEARD, Adaptation
-from affectd.train.examples import Examples, Statistics, statistics
+from affectd.train.examples import Examples, Statistics
 from affectd.train.folds import COUNT, Split, split
 from affectd.train.recipe import Recipe
 
-GATE: Final = "gate"
-SAMPLED: Final = 97  # of so many utterances one is looked at, to tell data apart
 HEARD_BY_NODE: Final = 20  # utterances of a voice: what a daemon is soon served with
 SERVED: Final = f"heard_{HEARD_BY_NODE}"  # calibration is for this
 
@@ -29,18 +27,6 @@ class Data:
     trials: Examples | None = None  # the first corpus under trying conditions
     noise: Examples | None = None  # what is not speech
     plain: Examples | None = None  # speech without acted emotion
-
-    def digest(self) -> str:
-        """What the data are, in short."""
-        digest = hashlib.sha256()
-        for one in self._all:
-            digest.update(repr((one.clips, one.features.shape)).encode())
-            digest.update(one.features[::SAMPLED].tobytes())
-        return digest.hexdigest()[:12]
-
-    @property
-    def _all(self) -> list[Examples]:
-        return [e for e in (self.examples, self.trials, self.noise, self.plain) if e is not None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,21 +55,9 @@ class Run:
     seed: int
     test: Answers
     validation: Answers
-    others: dict[str, Answers] = field(default_factory=dict)  # trials, noise, plain
+    others: dict[str, Answers] = field(default_factory=dict)  # trials, plain
     curves: dict[str, list[float]] = field(default_factory=dict)
     fitted: Weights | None = None  # of a single network
-    took_s: float = 0.0  # to fit and to ask, on one thread
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class GateRun:
-    """The speech gate on one fold with one seed: probability of speech, shape (n,), by part."""
-
-    fold: int
-    seed: int
-    speech_test: NDArray[np.float64]
-    rows: dict[str, NDArray[np.int64]]  # trials, noise, plain: of the held-out part
-    p: dict[str, NDArray[np.float64]]
     took_s: float = 0.0  # to fit and to ask, on one thread
 
 
@@ -140,13 +114,10 @@ def quiet_one_thread() -> None:
         return  # this process has fitted before: it is set already
 
 
-def fit_one(data: Data, system: str, fold: int, seed: int, recipe: Recipe) -> "Run | GateRun":
+def fit_one(data: Data, system: str, fold: int, seed: int, recipe: Recipe) -> Run:
     """Fit one system on one fold with one seed, in this process."""
     began = time.monotonic()
     quiet_one_thread()
-    if system == GATE:
-        made = _fit_gate(data, fold, seed, recipe)
-        return replace(made, took_s=time.monotonic() - began)
     examples = data.examples
     parts = split(examples, fold, seed)
     rows = taught(data, parts, fold)
@@ -165,11 +136,6 @@ def fit_one(data: Data, system: str, fold: int, seed: int, recipe: Recipe) -> "R
         testers = np.unique(examples.speaker[parts.test])
         tried = np.flatnonzero(np.isin(data.trials.speaker, testers))
         others["trials"] = _answers(fitted, data.trials, tried, asked, seed)
-    if data.noise is not None:
-        rows = held_out(data.noise, fold)
-        voices = Adaptation(examples, parts.test, fitted.prior)
-        heard = voices.beside(data.noise, rows, HEARD_BY_NODE, np.random.default_rng(seed))
-        others["noise"] = Answers(rows, {SERVED: np.asarray(fitted.predict(heard), np.float64)})
     if data.plain is not None:
         rows = held_out(data.plain, fold)
         others["plain"] = _answers(fitted, data.plain, rows, asked, seed)
@@ -203,33 +169,3 @@ def _answers(
         normalised = adaptation.normalised(rows, counts, calm, random)
         by_heard[key] = np.asarray(fitted.predict(normalised), np.float64)
     return Answers(rows, by_heard)
-
-
-def _fit_gate(data: Data, fold: int, seed: int, recipe: Recipe) -> GateRun:
-    """Fit the gate without test and validation speakers, and the sounds that the fold tests."""
-    from affectd.train import gate
-
-    examples, noise = data.examples, data.noise
-    assert noise is not None  # noqa: S101
-    parts = split(examples, fold, seed)
-    rows = taught(data, parts, fold)
-    prior = statistics(examples, rows)
-    noise_rows = np.flatnonzero(learnt(noise) & (dealt(noise)[noise.clip] != fold))
-    fitted = gate.fit(examples, rows, noise, noise_rows, prior, recipe.gate_epochs, seed)
-
-    def judge(which: Examples, of: NDArray[np.int64]) -> NDArray[np.float64]:
-        return gate.probabilities(fitted, which, of, prior)
-
-    held: dict[str, tuple[Examples, NDArray[np.int64]]] = {"noise": (noise, held_out(noise, fold))}
-    if data.plain is not None:
-        held["plain"] = (data.plain, held_out(data.plain, fold))
-    if data.trials is not None:
-        testers = np.unique(examples.speaker[parts.test])
-        held["trials"] = (data.trials, np.flatnonzero(np.isin(data.trials.speaker, testers)))
-    return GateRun(
-        fold=fold,
-        seed=seed,
-        speech_test=judge(examples, parts.test),
-        rows={name: of for name, (_, of) in held.items()},
-        p={name: judge(which, of) for name, (which, of) in held.items()},
-    )

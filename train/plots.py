@@ -191,6 +191,24 @@ def ablation(changes: dict[str, dict[str, dict[str, float]]], path: Path) -> Non
     _save(figure, path)
 
 
+def gate(result: dict[str, Any], path: Path) -> None:
+    """Draw what every threshold of the speech gate would let through, and the one that is used."""
+    figure, axes = plt.subplots(figsize=(8, 5))
+    curve = dict(result["curve"])
+    thresholds = curve.pop("threshold")
+    for name, shares in curve.items():
+        axes.plot(thresholds, [100 * share for share in shares], label=name)
+    axes.axvline(result["threshold"], color="black", lw=0.8, ls="--", label="threshold")
+    axes.set(
+        title="what passes the speech gate",
+        xlabel="threshold of the probability of speech",
+        ylabel="utterances let through / %",
+        ylim=(0, 101),
+    )
+    axes.legend()
+    _save(figure, path)
+
+
 def _save(figure: plt.Figure, path: Path) -> None:
     figure.tight_layout()
     figure.savefig(path, dpi=100)

@@ -15,7 +15,6 @@ class Recipe:
     """The ingredients; a value of 0 leaves an ingredient out."""
 
     epochs: int = 32
-    gate_epochs: int = 24  # of the speech gate, each of 150 batches
     batch: int = 32
     learning_rate: float = 2e-3  # at the start; falls to 0 along a half cosine
     weight_decay: float = 0.02

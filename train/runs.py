@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import joblib
 from tqdm.auto import tqdm
@@ -16,17 +16,20 @@ from affectd.daemon.emotion import bundle, voice
 from affectd.daemon.emotion.decision import combine
 from affectd.daemon.errors import AffectdError
 from affectd.daemon.speech import mfcc
-from affectd.train.fits import GATE, Answers, Data, GateRun, Run, fit_one
+from affectd.train.examples import digest
+from affectd.train.fits import Answers, Data, Run, fit_one
 from affectd.train.folds import COUNT
+from affectd.train.gates import GateRun, fit_gate
 from affectd.train.recipe import Recipe
 from affectd.train.stored import keep, load
 
 JOINED: Final = "cnn+lstm"
 NETWORKS: Final = ("svm", "mlp", "cnn", "lstm")
-# The modules beside this one that a fit depends on; with others, runs that are kept are refused.
+# The modules beside this one that fits depend on; with others, runs that are kept are refused.
 FITTING: Final = (
-    *("adaptation", "batches", "classical", "examples", "fit", "fits", "folds", "gate", "networks"),
+    *("adaptation", "batches", "classical", "examples", "fit", "fits", "folds", "networks"),
 )
+FITTING_GATES: Final = ("examples", "fit", "fits", "folds", "gate", "gates", "networks")
 
 
 class RunError(AffectdError):
@@ -45,33 +48,65 @@ class RunConfig:
 
 def run_all(
     data: Data, config: RunConfig, folder: Path, jobs: int, scheduler: str | None = None
-) -> tuple[list[Run], list[GateRun]]:
+) -> list[Run]:
     """Fit what is not fitted yet, and return all runs, CNN and LSTM joined as well.
 
     folder: each run is kept there as it ends. scheduler: address of a Dask scheduler whose
     workers fit, instead of jobs processes here.
     Raises RunError if the folder holds runs of another configuration, or no scheduler answers.
     """
-    _check_folder(folder, config, data)
-    systems = (*config.networks, *([GATE] if data.noise is not None else []))
-    tasks = list(product(config.seeds, config.folds, systems))
-    found = {task: _path(folder, *task) for task in tasks}
-    missing = [task for task in tasks if not found[task].exists()]
+    _check_folder(folder, _made_of(config, data))
+    tasks = {
+        folder / f"{system}-fold{fold + 1}-seed{seed}.joblib": (system, fold, seed, config.recipe)
+        for seed, fold, system in product(config.seeds, config.folds, config.networks)
+    }
+    runs: list[Run] = _all(fit_one, data, tasks, jobs, scheduler)
+    return [*runs, *_joined(runs)]
+
+
+def run_gates(
+    data: Data,
+    config: RunConfig,
+    epochs: int,
+    folder: Path,
+    jobs: int,
+    scheduler: str | None = None,
+) -> list[GateRun]:
+    """The same for the speech gate, which heeds the folds and the seeds of a configuration."""
+    everything = digest(data.examples, data.trials, data.noise, data.plain)
+    made = {"gate_epochs": epochs, "data": everything, "code": _code(FITTING_GATES)}
+    _check_folder(folder, made)
+    tasks = {
+        folder / f"gate-fold{fold + 1}-seed{seed}.joblib": (fold, seed, epochs)
+        for seed, fold in product(config.seeds, config.folds)
+    }
+    return _all(fit_gate, data, tasks, jobs, scheduler)
+
+
+def _all(
+    fit: Callable[..., Any],
+    data: Data,
+    tasks: dict[Path, tuple[Any, ...]],
+    jobs: int,
+    scheduler: str | None,
+) -> list[Any]:
+    """The results of fit for every task, those that are kept under its path and those that miss."""
+    missing = {path: task for path, task in tasks.items() if not path.exists()}
     with (
         _workers(scheduler, jobs, data),
         tqdm(total=len(tasks), initial=len(tasks) - len(missing), desc="fits", unit="fit") as bar,
     ):
-        fits = joblib.Parallel(return_as="generator_unordered")(
-            joblib.delayed(fit_one)(data, system, fold, seed, config.recipe)
-            for seed, fold, system in missing
+        made = joblib.Parallel(return_as="generator_unordered")(
+            joblib.delayed(_named)(path, fit, data, *task) for path, task in missing.items()
         )
-        for run in fits:
-            system = run.system if isinstance(run, Run) else GATE
-            keep(run, _path(folder, run.seed, run.fold, system), compress=3)
+        for path, run in made:
+            keep(run, path, compress=3)
             bar.update()
-    kept = [load(path) for path in found.values()]
-    runs = [run for run in kept if isinstance(run, Run)]
-    return [*runs, *_joined(runs)], [run for run in kept if isinstance(run, GateRun)]
+    return [load(path) for path in tasks]
+
+
+def _named(path: Path, fit: Callable[..., Any], *task: Any) -> tuple[Path, Any]:
+    return path, fit(*task)
 
 
 def load_all(data: Data, config: RunConfig, folder: Path) -> list[Run]:
@@ -79,9 +114,8 @@ def load_all(data: Data, config: RunConfig, folder: Path) -> list[Run]:
 
     Raises RunError if they were made with another configuration, or there are none.
     """
-    _check_folder(folder, config, data)
-    kept = [load(path) for path in sorted(folder.glob("*-fold*-seed*.joblib"))]
-    runs = [run for run in kept if isinstance(run, Run)]
+    _check_folder(folder, _made_of(config, data))
+    runs: list[Run] = [load(path) for path in sorted(folder.glob("*-fold*-seed*.joblib"))]
     if not runs:
         raise RunError(f"{folder} holds no runs; run `affectd train evaluate` first")
     return runs
@@ -109,9 +143,13 @@ def _workers(scheduler: str | None, jobs: int, data: Data) -> Iterator[None]:
         yield
 
 
-def _check_folder(folder: Path, config: RunConfig, data: Data) -> None:
+def _made_of(config: RunConfig, data: Data) -> dict[str, Any]:
     """Runs in one folder share recipe, data and code; networks, folds and seeds may be added."""
-    ours = {"recipe": asdict(config.recipe), "data": data.digest(), "code": _code()}
+    heard = digest(data.examples, data.trials, data.plain)
+    return {**asdict(config.recipe), "data": heard, "code": _code(FITTING)}
+
+
+def _check_folder(folder: Path, ours: dict[str, Any]) -> None:
     path = folder / "config.json"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -121,28 +159,20 @@ def _check_folder(folder: Path, config: RunConfig, data: Data) -> None:
         theirs = json.loads(path.read_text())
     except ValueError as error:
         raise RunError(f"{path} is damaged ({error}); remove {folder} and run again") from error
-    if theirs != json.loads(json.dumps(ours)):
-        recipe = theirs.get("recipe", {})
-        mine = asdict(config.recipe).items()
-        differ = [name for name, value in mine if recipe.get(name) != value]
-        differ += [f"the {what}" for what in ("data", "code") if theirs.get(what) != ours[what]]
+    if differ := [name for name, value in ours.items() if theirs.get(name) != value]:
         raise RunError(
             f"{folder} holds runs of another configuration (it differs in {', '.join(differ)}); "
             "name another --workdir, or remove that folder"
         )
 
 
-def _code() -> str:
+def _code(modules: Sequence[str]) -> str:
     """The code that a fit depends on, in short."""
-    digest = hashlib.sha256()
+    whole = hashlib.sha256()
     daemon = [Path(file) for file in (bundle.__file__, mfcc.__file__, voice.__file__)]
-    for source in (*daemon, *(Path(__file__).with_name(f"{name}.py") for name in FITTING)):
-        digest.update(source.read_bytes())
-    return digest.hexdigest()[:12]
-
-
-def _path(folder: Path, seed: int, fold: int, system: str) -> Path:
-    return folder / f"{system}-fold{fold + 1}-seed{seed}.joblib"
+    for source in (*daemon, *(Path(__file__).with_name(f"{name}.py") for name in modules)):
+        whole.update(source.read_bytes())
+    return whole.hexdigest()[:12]
 
 
 def _joined(runs: Sequence[Run]) -> Iterator[Run]:

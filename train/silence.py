@@ -11,10 +11,11 @@ from affectd.daemon.speech.segmenter import SegmenterSpec
 from affectd.daemon.speech.vad import DEFAULT_MODE
 
 MINUTE: Final = 16_000 * 60  # samples
+MINUTES: Final = 10  # of each kind of silence
 HISSES_DBFS: Final = (-80, -60, -40, -20)
 
 
-def utterances_an_hour(minutes: int) -> dict[str, float]:
+def utterances_an_hour(minutes: int = MINUTES) -> dict[str, float]:
     """How many utterances an hour are heard in digital silence and in white noise, by its level.
 
     minutes: how much of each is heard.

@@ -70,11 +70,13 @@ def test_from_labelled_recordings_to_a_bundle_the_daemon_runs(
     few_actors: Path, few_noises: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     where = f"--ravdess {few_actors} --noise {few_noises} --workdir {tmp_path}"
-    where += " --set epochs=1 --set gate_epochs=1"
-    assert main(f"train evaluate {where} --folds 1 2 --seeds 1 --networks cnn lstm".split()) == 0
-    assert main(f"train final {where}".split()) == 0
+    few = "--folds 1 2 --seeds 1"
+    recipe = f"{where} --set epochs=1"
+    assert main(f"train evaluate {recipe} {few} --networks cnn lstm".split()) == 0
+    assert main(f"train gate {where} {few} --gate-epochs 1".split()) == 0
+    assert main(f"train final {recipe} --gate-epochs 1".split()) == 0
     _refuse_figures_of_other_networks(tmp_path, capsys)
-    assert main(f"train formats {where}".split()) == 0
+    assert main(f"train formats {recipe}".split()) == 0
     chosen = capsys.readouterr().out.splitlines()[-1].removeprefix("chosen: ")
     out = tmp_path / "bundle"
     assert main(f"export --workdir {tmp_path} --to {out}".split()) == 0

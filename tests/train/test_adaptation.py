@@ -76,19 +76,21 @@ def test_a_quiet_household_is_heard_neutral_and_calm_alone(
     assert set(examples.emotion[before]) <= set(QUIET)
 
 
-def test_noise_is_heard_beside_a_voice_that_has_spoken(
-    examples: Examples, noise: Examples, rows: NDArray[np.int64]
+def test_an_utterance_is_normalised_beside_what_the_voice_has_said(
+    examples: Examples, rows: NDArray[np.int64]
 ) -> None:
     prior = statistics(examples, rows)
-    alike = replace(examples, features=np.repeat(examples.features[:1], len(examples.clip), axis=0))
-    spoken = examples.frames[0] * np.ones_like(examples.frames)
-    one_voice = replace(alike, frames=spoken)
-    heard = Adaptation(one_voice, rows, prior).beside(
-        noise, np.array([5]), 3, np.random.default_rng(0)
+    frames = int(examples.frames[0])
+    one_voice = replace(
+        examples,
+        features=np.repeat(examples.features[:1], len(examples.clip), axis=0),
+        frames=np.full_like(examples.frames, frames),
     )
+    adaptation = Adaptation(one_voice, rows, prior)
+    three, not_quiet = np.array([3]), np.array([False])
+    heard = adaptation.normalised(rows[5:6], three, not_quiet, np.random.default_rng(0))
     sums = (3 * total[0] for total in one_voice.sums)
-    mean, std = voice.statistics(prior.mean, prior.std, 3 * spoken[0], *sums)
-    frames = noise.frames[5]
-    expected = (noise.features[5, :frames] - mean) / std
+    mean, std = voice.statistics(prior.mean, prior.std, np.array(3.0 * frames), *sums)
+    expected = (one_voice.features[0, :frames] - mean) / std
     np.testing.assert_allclose(heard[0, :frames], expected, atol=1e-3)
     assert not heard[0, frames:].any()

@@ -8,16 +8,16 @@ import pytest
 from numpy.typing import NDArray
 
 from affectd.daemon.cli import main
-from affectd.train import fits, runs
+from affectd.train import fits, gates, runs
 from affectd.train.ablation import CHANGES, ablate
 from affectd.train.evaluate import by_fold, evaluate, tell
 from affectd.train.examples import Examples
 from affectd.train.fits import SERVED, Answers, Data, Run, heard_keys
 from affectd.train.folds import Split, split
 from affectd.train.recipe import Recipe
-from affectd.train.report import ablation_table
-from affectd.train.runs import RunConfig, RunError, run_all
+from affectd.train.runs import RunConfig, RunError, run_all, run_gates
 from affectd.train.stored import StoredError
+from affectd.train.tables import ablation_table
 
 QUICK = RunConfig(networks=("svm", "mlp"), folds=(0,), seeds=(0,), recipe=Recipe(epochs=1))
 
@@ -69,7 +69,7 @@ def spoilt(examples: Examples) -> Examples:
 
 def learnt(examples: Examples, folder: Path) -> list[NDArray[np.floating[Any]]]:
     """All that a run takes from training and validation: what it was fitted to and calibrated by."""
-    runs, _ = run_all(Data(examples), QUICK, folder, jobs=1)
+    runs = run_all(Data(examples), QUICK, folder, jobs=1)
     values: list[NDArray[np.floating[Any]]] = []
     for run in runs:
         calibration = by_fold(examples, [run])[0]
@@ -105,8 +105,7 @@ def test_a_planted_leak_is_found(
 
 def judged(examples: Examples, noise: Examples, folder: Path) -> NDArray[np.float64]:
     """What the gate of the first fold says of noise that it has not learnt."""
-    only = replace(QUICK, networks=(), recipe=Recipe(gate_epochs=1))
-    _, (gate,) = run_all(Data(examples, noise=noise), only, folder, jobs=1)
+    (gate,) = run_gates(Data(examples, noise=noise), QUICK, 1, folder, jobs=1)
     return gate.p["noise"]
 
 
@@ -123,7 +122,7 @@ def test_no_test_actor_reaches_the_gate_unless_a_leak_is_planted(
         return replace(parts, train=np.append(parts.train, parts.test))
 
     if is_leaking:
-        monkeypatch.setattr(fits, "split", leaking)
+        monkeypatch.setattr(gates, "split", leaking)
     one = judged(examples, noise, tmp_path / "a")
     other = judged(spoilt(examples), noise, tmp_path / "b")
     assert np.array_equal(one, other) is not is_leaking
@@ -132,7 +131,7 @@ def test_no_test_actor_reaches_the_gate_unless_a_leak_is_planted(
 def test_runs_go_on_where_they_ended(
     examples: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, _ = run_all(Data(examples), QUICK, tmp_path, jobs=1)
+    first = run_all(Data(examples), QUICK, tmp_path, jobs=1)
     (tmp_path / "mlp-fold1-seed0.joblib").unlink()
     fitted: list[str] = []
     real = fits.fit_one
@@ -142,7 +141,7 @@ def test_runs_go_on_where_they_ended(
         return real(data, system, *others)  # type: ignore[arg-type]
 
     monkeypatch.setattr(runs, "fit_one", recorded)
-    again, _ = run_all(Data(examples), QUICK, tmp_path, jobs=1)
+    again = run_all(Data(examples), QUICK, tmp_path, jobs=1)
     assert fitted == ["mlp"]
     for one, two in zip(first, again, strict=True):
         np.testing.assert_allclose(one.test.by_heard[SERVED], two.test.by_heard[SERVED], atol=1e-6)
@@ -183,8 +182,8 @@ def test_a_dask_cluster_takes_the_folds(examples: Examples, tmp_path: Path) -> N
     with distributed.LocalCluster(
         n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
     ) as cluster:
-        there, _ = run_all(Data(examples), only, tmp_path / "a", 1, cluster.scheduler_address)
-    here, _ = run_all(Data(examples), only, tmp_path / "b", jobs=1)
+        there = run_all(Data(examples), only, tmp_path / "a", 1, cluster.scheduler_address)
+    here = run_all(Data(examples), only, tmp_path / "b", jobs=1)
     for one, two in zip(there, here, strict=True):
         np.testing.assert_allclose(one.test.by_heard[SERVED], two.test.by_heard[SERVED])
 

@@ -3,12 +3,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from affectd.train import gate, sounds
 from affectd.train.corpora.corpus import CorpusError
 from affectd.train.examples import Examples, statistics
-from affectd.train.fits import GateRun, dealt, held_out
-from affectd.train.readings import _Count, gate_threshold
+from affectd.train.fits import Data, dealt, held_out
+from affectd.train.gates import GateRun, gate_threshold, measure
 
 
 def test_the_gate_tells_unseen_saws_from_unseen_speakers(
@@ -31,31 +32,53 @@ def test_every_sound_is_held_out_by_one_fold(noise: Examples) -> None:
     assert sorted(rows) == list(range(len(noise.clip)))
 
 
+def judged(noise: Examples, fold: int, p: NDArray[np.float64] | float) -> GateRun:
+    """A gate that took the noises of its fold for speech with some probabilities."""
+    rows = held_out(noise, fold)
+    alike = {"speech": np.ones(1), "noise": np.broadcast_to(np.float64(p), len(rows))}
+    return GateRun(fold, 0, {"speech": np.zeros(1, np.int64), "noise": rows}, alike)
+
+
 def test_the_threshold_lets_half_a_noise_an_hour_through(noise: Examples) -> None:
     long = replace(noise, seconds=np.full(len(noise.clips), 900.0))
-    gates = []
-    for fold in range(6):
-        rows = held_out(long, fold)
-        p = np.random.default_rng(fold).random(len(rows))
-        gates.append(GateRun(fold, 0, np.ones(1), {"noise": rows}, {"noise": p}))
+    random = np.random.default_rng(0)
+    gates = [judged(long, fold, random.random(len(held_out(long, fold)))) for fold in range(6)]
     threshold = gate_threshold(long, gates)
     passed = sum((gate.p["noise"] >= threshold).sum() for gate in gates)
     assert passed == int(0.5 * len(long.clips) * 900 / 3600)
 
 
 def test_the_noises_of_a_fold_have_no_say_in_its_threshold(noise: Examples) -> None:
-    quiet = [
-        GateRun(
-            f,
-            0,
-            np.ones(1),
-            {"noise": held_out(noise, f)},
-            {"noise": np.full(len(held_out(noise, f)), p)},
-        )
-        for f, p in ((0, 0.9), (1, 0.2))
-    ]
+    quiet = [judged(noise, 0, 0.9), judged(noise, 1, 0.2)]
     assert gate_threshold(noise, quiet, without=0) == pytest.approx(0.2)
     assert gate_threshold(noise, quiet) == pytest.approx(0.9)
+
+
+def test_a_noise_passes_where_the_noises_of_other_folds_were_less_sure(
+    examples: Examples, noise: Examples
+) -> None:
+    made = measure(Data(examples, noise=noise), [judged(noise, 0, 0.9), judged(noise, 1, 0.2)], 1)
+    saws = made["sounds"]["sounds"]
+    assert saws["passed"] == len(held_out(noise, 0)) > 0
+    assert saws["utterances"] == sum(len(held_out(noise, fold)) for fold in (0, 1))
+    assert saws["passed_per_hour"] == pytest.approx(saws["passed"] / saws["hours"])
+    assert (made["folds"], made["seeds"], made["speech_kept"]) == (2, 1, 1.0)
+    kept = dict(zip(made["curve"]["threshold"], made["curve"]["sounds"], strict=True))
+    assert kept[0.1] == 1
+    assert kept[0.5] == pytest.approx(saws["passed"] / saws["utterances"], abs=1e-3)
+    assert kept[0.95] == 0
+
+
+def test_sounds_are_counted_as_recorded_and_not_in_virtual_voices(
+    examples: Examples, noise: Examples
+) -> None:
+    virtual = replace(noise, condition=np.arange(len(noise.clip)) % 2)
+    data = Data(examples, noise=virtual)
+    saws = measure(data, [judged(virtual, 0, 0.9), judged(virtual, 1, 0.2)], 1)["sounds"]["sounds"]
+    rows = np.concatenate([held_out(virtual, fold) for fold in (0, 1)])
+    assert saws["utterances"] == (virtual.condition[rows] == 0).sum()
+    clips = np.isin(dealt(virtual), (0, 1)).sum()
+    assert saws["hours"] == pytest.approx(5 * clips / 3600, rel=1e-2)  # recordings of 5 s
 
 
 def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:
@@ -71,16 +94,3 @@ def test_one_reader_and_one_recording_in_parts_are_one_speaker(tmp_path: Path) -
     assert speakers["84-121123-0001"] == speakers["84-121550-0000"]
     assert speakers["3-68630-A-40"] == speakers["3-68630-C-40"]
     assert len(set(speakers.values())) == 3
-
-
-def test_sounds_are_counted_as_recorded_and_not_in_virtual_voices(noise: Examples) -> None:
-    rows = np.arange(len(noise.clip))
-    condition = rows % 2
-    counts = _Count()
-    passed = np.ones(len(rows), bool)
-    counts.add(
-        replace(noise, condition=condition), np.array([0, 1]), rows, passed, passed, rows % 8
-    )
-    figures = counts.figures()["sounds"]
-    assert figures["utterances"] == figures["readings"] == (condition == 0).sum()
-    assert figures["hours"] == pytest.approx(10 / 3600, rel=1e-2)  # two recordings of 5 s

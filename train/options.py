@@ -1,0 +1,130 @@
+"""Options that several commands of `affectd train` share."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+GATE_EPOCHS: Final = 24
+
+
+def add_recordings(command: argparse.ArgumentParser) -> None:
+    """Where recordings lie."""
+    from affectd.train.corpora.layouts import LAYOUTS
+
+    recordings = command.add_argument_group(
+        "recordings",
+        "Of those given, the first in this order is tested; the others are only learnt from.",
+    )
+    for key, layout in LAYOUTS.items():
+        recordings.add_argument(
+            f"--{key.replace('_', '-')}",
+            dest=key,
+            type=Path,
+            metavar="DIR",
+            help=f"{layout.name} as published: {layout.example} …",
+        )
+    recordings.add_argument(
+        "--table",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="CSV table of your own recordings with the columns file, speaker, emotion; repeatable",
+    )
+    for option, what in (
+        ("--noise", "sounds that are not speech, household noise first; repeatable"),
+        ("--music", "the same for music, which is never laid under voices; repeatable"),
+        ("--tried-noise", "other sounds that are not speech, to be tested with; repeatable"),
+        ("--plain", "speech without acted emotion, taught as neutral; repeatable"),
+    ):
+        recordings.add_argument(
+            option, type=Path, action="append", default=[], metavar="DIR", help=what
+        )
+    recordings.add_argument(
+        "--rooms",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="impulse responses of rooms to learn from: files, or folders of them",
+    )
+    recordings.add_argument(
+        "--tried-rooms",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="impulse responses of other rooms, to be tested in",
+    )
+
+
+def add_networks(command: argparse.ArgumentParser, names: Sequence[str]) -> None:
+    """Which networks are fitted."""
+    command.add_argument(
+        "--networks",
+        nargs="+",
+        choices=names,
+        default=list(names),
+        help="which to fit (default: all; CNN and LSTM are also joined)",
+    )
+
+
+def add_folds(command: argparse.ArgumentParser) -> None:
+    """How often they are fitted."""
+    command.add_argument("--seeds", type=positive, default=3, help="repetitions (default: 3)")
+    command.add_argument(
+        "--folds",
+        type=int,
+        nargs="+",
+        choices=range(1, 7),
+        default=list(range(1, 7)),
+        help="which of the six folds to test on (default: all)",
+    )
+
+
+def add_recipe(command: argparse.ArgumentParser) -> None:
+    """What they are fitted with."""
+    command.add_argument(
+        "--set",
+        dest="changes",
+        type=_change,
+        action="append",
+        default=[],
+        metavar="INGREDIENT=VALUE",
+        help="change the recipe, such as epochs=10; repeatable",
+    )
+
+
+def add_scheduler(command: argparse.ArgumentParser) -> None:
+    """Where they are fitted."""
+    command.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="fit on the workers of this Dask scheduler, such as tcp://10.0.0.5:8786",
+    )
+
+
+def add_gate_epochs(command: argparse.ArgumentParser) -> None:
+    """How long the speech gate is fitted."""
+    command.add_argument(
+        "--gate-epochs",
+        type=positive,
+        default=GATE_EPOCHS,
+        metavar="N",
+        help=f"how often the speech gate sees 150 batches (default: {GATE_EPOCHS})",
+    )
+
+
+def positive(text: str) -> int:
+    """A whole number from 1."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+def _change(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form INGREDIENT=VALUE")
+    return name, value
