@@ -27,7 +27,8 @@ def table(report: dict[str, Any]) -> str:
 
 
 def _spread(figure: dict[str, Any]) -> str:
-    return f"{100 * figure['mean']:.1f} ± {100 * figure['std']:.1f}"
+    spread = f" ± {100 * figure['std']:.1f}" if figure["std"] else ""  # none of a single seed
+    return f"{100 * figure['mean']:.1f}{spread}"
 
 
 def markdown(report: dict[str, Any]) -> str:
@@ -35,7 +36,7 @@ def markdown(report: dict[str, Any]) -> str:
     config, systems = report["config"], report["systems"]
     parts = [
         "# Speaker-independent evaluation",
-        f"{len(config['folds'])} folds, {len(config['seeds'])} seeds, tested on "
+        f"{len(config['folds'])} fold(s), {len(config['seeds'])} seed(s), tested on "
         f"{report['tested']}; mean over the folds, ± standard deviation over the seeds, percent; "
         "accuracy and macro-F1 with 20 utterances of the voice heard before. "
         f"Commit {report['commit']}, {report['finished']}; "
@@ -156,7 +157,7 @@ def gate_section(gate: dict[str, Any]) -> str:
     kept = ", ".join(f"{name} {100 * share:.1f}" for name, share in gate["kept_in_trials"].items())
     return "\n\n".join(
         [
-            f"{gate['folds']} folds, {gate['seeds']} seeds, {gate['epochs']} epochs; commit "
+            f"{gate['folds']} folds, {gate['seeds']} seed(s), {gate['epochs']} epochs; commit "
             f"{gate['commit']}, {gate['finished']}. Sounds as recorded, that the gate of the fold "
             "has not learnt from, summed over the seeds. What passes becomes a reading, or "
             "`unknown` where the networks are not sure.",
