@@ -31,8 +31,9 @@ CHANGES: Final[dict[str, dict[str, str]]] = {
     "with mixup": {"mixup": "0.2"},
     "with distillation": {"distil": "0.5"},
 }
-# Ingredients that one network alone has.
-ONLY_OF: Final = {"dilated": "cnn", "separable": "cnn", "both_ways": "lstm"}
+# The network that an ingredient is tried on: the stronger one, if that has it.
+TRIED_ON: Final = {"both_ways": "lstm"}
+STRONGER: Final = "cnn"
 
 
 def ablate(
@@ -45,12 +46,16 @@ def ablate(
 ) -> dict[str, Any]:
     """Fit with each change; return validation UAR and its difference to the recipe's.
 
+    The recipe itself is fitted with all networks, a change with the one that it is tried on.
     folder: every change has a folder of runs in it, which are resumed.
     """
     only = Data(data.examples)
     results: dict[str, list[Run]] = {}
     for name, change in changes.items():
-        networks = [n for n in config.networks if all(ONLY_OF.get(key, n) == n for key in change)]
+        tried_on = {TRIED_ON.get(key, STRONGER) for key in change} or set(config.networks)
+        networks = [network for network in config.networks if network in tried_on]
+        if not networks:
+            continue
         recipe = config.recipe.changed(change)
         changed = replace(config, recipe=recipe, networks=tuple(networks))
         place = folder / (name.replace(" ", "-"))
