@@ -21,6 +21,10 @@ class DeviceError(AffectdError):
     """The microphone is missing, ambiguous, busy or gone."""
 
 
+class AudioHangsError(DeviceError):
+    """The audio library does not return from a call: only another process can go on."""
+
+
 class RecordingError(AffectdError):
     """A recording is missing, unreadable, empty or holds no valid samples."""
 

@@ -9,11 +9,12 @@ from typing import Any, Final
 
 import msgspec
 
-from affectd.daemon.publish.messages import MoodMessage, UtteranceMessage
+from affectd.daemon.publish.messages import HealthMessage, MoodMessage, UtteranceMessage
 from affectd.daemon.settings import Settings
 
 TYPES: Final[dict[str, type[msgspec.Struct]]] = {
     "affectd": Settings,
+    "health": HealthMessage,
     "mood": MoodMessage,
     "utterance": UtteranceMessage,
 }

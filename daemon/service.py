@@ -4,16 +4,23 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
-from affectd.daemon.capture.source import Source
+from affectd import __version__
+from affectd.daemon.capture.source import Hearing, Source
 from affectd.daemon.emotion.classifier import Classifier
 from affectd.daemon.emotion.decision import Reading
 from affectd.daemon.emotion.labels import EMOTIONS
 from affectd.daemon.emotion.mood import Mood, MoodState
 from affectd.daemon.emotion.voice import Voice
-from affectd.daemon.publish.messages import MoodMessage, Probabilities, UtteranceMessage, iso
+from affectd.daemon.publish.messages import (
+    HealthMessage,
+    MoodMessage,
+    Probabilities,
+    UtteranceMessage,
+    iso,
+)
 from affectd.daemon.speech.ear import Ear, Heard
 from affectd.daemon.speech.level import level_dbfs, snr_db
 from affectd.daemon.speech.vad import RATE_HZ
@@ -21,6 +28,7 @@ from affectd.daemon.speech.vad import RATE_HZ
 logger = logging.getLogger(__name__)
 
 DIGITS: Final = 6  # behind the point of what is published
+HEALTH_S: Final = 60.0
 
 
 class Publisher(Protocol):
@@ -34,6 +42,9 @@ class Publisher(Protocol):
 
     def speech(self, is_speaking: bool) -> None:
         """Take whether someone is speaking, at each change and at the start."""
+
+    def health(self, message: HealthMessage) -> None:
+        """Take how the node is doing, at each change of what it hears and every HEALTH_S."""
 
 
 class Service:
@@ -58,37 +69,87 @@ class Service:
         self._publishers = publishers
         self._is_speaking = False
         self._since = (-1, "")  # sample and time at which the mood began
+        self._began_s = time.monotonic()
+        self._told: tuple[str, str, float] | None = None  # state, reason and time of newest health
+        self._readings = 0
+        self._inference_ms: float | None = None
 
-    def run(self, stop: threading.Event) -> None:
-        """Listen until the source ends or stop is set. Raises what the source raises."""
+    def run(
+        self, stop: threading.Event, on_turn: Callable[[Hearing], None] = lambda _: None
+    ) -> None:
+        """Listen until the source ends or stop is set. Raises what the source raises.
+
+        on_turn: is called when samples have gone through, with a microphone at least every 0.5 s.
+        """
         self._publish_mood(self._mood.state)
         self._publish_speech()
+        self._follow_health()
         try:
-            for heard, arrived in self._heard(stop):
+            for heard, arrived in self._heard(stop, on_turn):
                 self._publish(heard, arrived)
         finally:
             if self._is_speaking:
                 self._is_speaking = False
                 self._publish_speech()
 
-    def _heard(self, stop: threading.Event) -> Iterator[tuple[Heard, float]]:
+    def _heard(
+        self, stop: threading.Event, on_turn: Callable[[Hearing], None]
+    ) -> Iterator[tuple[Heard, float]]:
         """Utterances, each with the moment at which its last frame arrived."""
-        for number, block in enumerate(self._source.blocks(stop)):
-            if number == 0:
-                logger.info("hearing %s", self._source.name)
+        for block in self._source.blocks(stop):
             arrived = time.perf_counter()
-            for heard in self._ear.push(block):
-                if self._ear.is_speaking != self._is_speaking:
-                    self._is_speaking = self._ear.is_speaking
-                    self._publish_speech()
+            self._ear.skip(block.skipped)
+            for heard in self._ear.push(block.samples):
+                self._follow_speech()
                 if heard is not None:
                     yield heard, arrived
+            if block.is_private:
+                self._ear.forget()
+            elif block.is_last and (cut := self._ear.flush()) is not None:
+                yield cut, arrived
+            self._follow_speech()
+            self._follow_health()
+            on_turn(self._source.hearing)
         arrived = time.perf_counter()
         if not stop.is_set() and (last := self._ear.flush()) is not None:
             yield last, arrived
 
+    def _follow_speech(self) -> None:
+        if self._ear.is_speaking != self._is_speaking:
+            self._is_speaking = self._ear.is_speaking
+            self._publish_speech()
+
+    def _follow_health(self) -> None:
+        hearing, now_s = self._source.hearing, time.monotonic()
+        if self._told is not None:
+            *told, told_s = self._told
+            if told == [hearing.state, hearing.reason] and now_s - told_s < HEALTH_S:
+                return
+        self._told = (hearing.state, hearing.reason, now_s)
+        message = HealthMessage(
+            node=self._node,
+            listening=hearing.state,
+            reason=hearing.reason,
+            device=hearing.device,
+            rate_hz=hearing.rate_hz,
+            overflows=hearing.overflows,
+            gaps=hearing.gaps,
+            lost_s=round(hearing.lost_s, 1),
+            drift_ppm=None if hearing.drift_ppm is None else round(hearing.drift_ppm, 1),
+            utterances=self._readings,
+            voice_utterances=self._voice.utterances,
+            inference_ms=self._inference_ms,
+            uptime_s=round(now_s - self._began_s, 1),
+            version=__version__,
+        )
+        for publisher in self._publishers:
+            publisher.health(message)
+
     def _publish(self, heard: Heard, arrived: float) -> None:
+        began = time.perf_counter()
         reading = self._classifier.read(heard.features, heard.frames, self._voice.mean_std())
+        self._inference_ms = round(1000 * (time.perf_counter() - began), 3)
+        self._readings += 1
         message = UtteranceMessage(
             id=secrets.token_hex(8),
             node=self._node,

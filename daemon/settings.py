@@ -117,6 +117,11 @@ def voice_path(settings: Settings, environment: Mapping[str, str]) -> Path:
     return _folder("STATE_DIRECTORY", environment) / name
 
 
+def pause_path(settings: Settings, environment: Mapping[str, str]) -> Path:
+    """What is there while a node is paused: in systemd's folder for states, else the user's."""
+    return _folder("STATE_DIRECTORY", environment) / f"paused-{settings.node}"
+
+
 def _folder(variable: str, environment: Mapping[str, str]) -> Path:
     """The folder that systemd names in a variable, else the user's for states."""
     if directory := environment.get(variable):

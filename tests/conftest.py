@@ -1,6 +1,7 @@
 """Real parts for tests: a broker, a sound card, recordings and the networks."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -162,69 +163,115 @@ def listener(mosquitto: Mosquitto) -> Iterator[Listener]:
 class SoundServer:
     """PulseAudio with one microphone, fed through a pipe; for programs run with `environment`.
 
-    The microphone delivers nothing until something is played, and silence after it.
+    The microphone delivers nothing until something is played, and faint hiss after it, at the pace
+    of a real one.
     """
 
-    def __init__(self, environment: dict[str, str], fifo: Path) -> None:
-        self.environment = environment
-        self._fifo = fifo
+    def __init__(self, home: Path) -> None:
+        home.mkdir(mode=0o700)
+        asoundrc = "pcm.!default { type pulse }\nctl.!default { type pulse }\n"
+        (home / ".asoundrc").write_text(asoundrc)
+        self._home, self._fifo = home, home / "mic.fifo"
+        self.environment = os.environ | {
+            "HOME": str(home),
+            "XDG_RUNTIME_DIR": str(home),
+            "PULSE_SERVER": f"unix:{home / 'native'}",
+        }
         self._closed = threading.Event()
-        self._feeder: threading.Thread | None = None
+        self._to_play: list[NDArray[np.int16]] = []
+        self._feeder = threading.Thread(target=self._feed, daemon=True)
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the server, and plug the microphone in."""
+        socket_path = self._home / "native"
+        command = ["pulseaudio", "-n", "--daemonize=no", "--use-pid-file=no"]
+        command += ["--exit-idle-time=-1", "-L"]
+        command += [f"module-native-protocol-unix socket={socket_path} auth-anonymous=1"]
+        self._server = subprocess.Popen(
+            command, env=self.environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+        wait_until(lambda: self._control("info").returncode == 0, "PulseAudio answers")
+        self.plug()
+
+    def plug(self, name: str = "mic") -> None:
+        """Plug the microphone in, and make it the default one."""
+        fifo = self._fifo if name == "mic" else self._home / f"{name}.fifo"
+        module = f"source_name={name} file={fifo} format=s16le rate=16000 channels=1"
+        assert self._control("load-module", "module-pipe-source", module).returncode == 0
+        assert self._control("set-default-source", name).returncode == 0
+
+    def unplug(self) -> None:
+        """Take the microphone away."""
+        assert self._control("unload-module", "module-pipe-source").returncode == 0
+
+    def kill(self) -> None:
+        """End the server without a farewell."""
+        if self._server is not None:
+            self._server.kill()
+            self._server.wait()
+        for left in (self._home / "native", self._fifo):
+            left.unlink(missing_ok=True)
+
+    def freeze(self) -> None:
+        """Let the server stand still."""
+        assert self._server is not None
+        self._server.send_signal(signal.SIGSTOP)
+
+    def recordings(self) -> str:
+        """What records from the server now, a line each."""
+        return self._control("list", "short", "source-outputs").stdout.decode()
 
     def play(self, samples: NDArray[np.int16]) -> None:
-        """Let the microphone hear samples, mono, 16 kHz, and then silence."""
-        self._feeder = threading.Thread(target=self._feed, args=(samples,), daemon=True)
-        self._feeder.start()
+        """Let the microphone hear samples, mono, 16 kHz, and then hiss."""
+        self._to_play.append(samples)
+        if not self._feeder.is_alive():
+            self._feeder.start()
 
     def close(self) -> None:
+        """End everything."""
         self._closed.set()
-        if self._feeder is not None:
+        if self._feeder.is_alive():
             self._feeder.join(10)
+        self.kill()
 
-    def _feed(self, samples: NDArray[np.int16]) -> None:
-        pipe = os.open(self._fifo, os.O_WRONLY | os.O_NONBLOCK)
-        rest = samples.tobytes()
-        while not self._closed.wait(0.01):
-            rest = rest or bytes(3200)
+    def _control(self, *words: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            ["pactl", *words], env=self.environment, capture_output=True, check=False
+        )
+
+    def _feed(self) -> None:
+        """Write 30 ms of sound every 30 ms; what finds no microphone is lost, as in a room."""
+        random, rest = np.random.default_rng(0), np.empty(0, np.int16)
+        due, pipe = time.monotonic(), -1
+        while not self._closed.wait(max(0.0, due - time.monotonic())):
+            due += 0.03
+            if not rest.size and self._to_play:
+                rest = self._to_play.pop(0)
+            hiss = random.integers(-2, 3, max(0, 480 - rest.size)).astype(np.int16)
+            block, rest = np.concatenate([rest[:480], hiss]), rest[480:]
             try:
-                rest = rest[os.write(pipe, rest) :]
+                if pipe < 0:
+                    pipe = os.open(self._fifo, os.O_WRONLY | os.O_NONBLOCK)
+                os.write(pipe, block.tobytes())
             except BlockingIOError:
                 continue
-            except BrokenPipeError:  # the microphone was unplugged
-                break
-        os.close(pipe)
+            except OSError:  # there is no microphone now
+                if pipe >= 0:
+                    os.close(pipe)
+                pipe = -1
+        if pipe >= 0:
+            os.close(pipe)
 
 
 @pytest.fixture
 def sound_server(tmp_path: Path) -> Iterator[SoundServer]:
-    home = tmp_path / "pulse"
-    home.mkdir(mode=0o700)
-    (home / ".asoundrc").write_text("pcm.!default { type pulse }\nctl.!default { type pulse }\n")
-    socket_path, fifo = home / "native", home / "mic.fifo"
-    environment = os.environ | {
-        "HOME": str(home),
-        "XDG_RUNTIME_DIR": str(home),
-        "PULSE_SERVER": f"unix:{socket_path}",
-    }
-    microphone = f"source_name=mic file={fifo} format=s16le rate=16000 channels=1"
-    command = ["pulseaudio", "-n", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1"]
-    command += ["-L", f"module-native-protocol-unix socket={socket_path} auth-anonymous=1"]
-    command += ["-L", f"module-pipe-source {microphone}"]
-    server = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-
-    def answers() -> bool:
-        info = subprocess.run(["pactl", "info"], env=environment, capture_output=True, check=False)
-        return info.returncode == 0
-
+    server = SoundServer(tmp_path / "pulse")
     try:
-        wait_until(answers, "PulseAudio answers")
-        subprocess.run(["pactl", "set-default-source", "mic"], env=environment, check=True)
-        card = SoundServer(environment, fifo)
-        yield card
-        card.close()
+        server.start()
+        yield server
     finally:
-        server.kill()
-        server.wait()
+        server.close()
 
 
 def run_affectd(

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from affectd.daemon.capture.converter import Converter
-from affectd.daemon.capture.microphone import devices
+from affectd.daemon.capture.portaudio import devices
 from affectd.daemon.emotion.classifier import RUNTIMES, Classifier
 from affectd.daemon.errors import BrokerError, BundleError, DeviceError
 from affectd.daemon.publish.broker import EmbeddedBroker

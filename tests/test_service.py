@@ -11,7 +11,7 @@ from affectd.daemon.capture.recording import Recording
 from affectd.daemon.emotion.classifier import Classifier
 from affectd.daemon.emotion.mood import Mood
 from affectd.daemon.emotion.voice import FixedVoice, Voice
-from affectd.daemon.publish.messages import MoodMessage, UtteranceMessage
+from affectd.daemon.publish.messages import HealthMessage, MoodMessage, UtteranceMessage
 from affectd.daemon.service import Service
 from affectd.daemon.speech.ear import Ear
 from affectd.daemon.speech.mfcc import FeatureSpec
@@ -28,6 +28,7 @@ class Collector:
 
     def __init__(self) -> None:
         self.events: list[UtteranceMessage | MoodMessage | bool] = []
+        self.health_messages: list[HealthMessage] = []
 
     def utterance(self, message: UtteranceMessage) -> None:
         self.events.append(message)
@@ -37,6 +38,9 @@ class Collector:
 
     def speech(self, is_speaking: bool) -> None:
         self.events.append(is_speaking)
+
+    def health(self, message: HealthMessage) -> None:
+        self.health_messages.append(message)
 
     def of(self, kind: type[T]) -> list[T]:
         return [event for event in self.events if isinstance(event, kind)]

@@ -1,221 +1,199 @@
-"""A microphone through PortAudio, with a ring between its callback and the reader."""
+"""A microphone that comes back: opened again, without end, whenever it is lost."""
 
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from types import ModuleType
-from typing import Any, Final
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from affectd.daemon.capture.converter import Converter
-from affectd.daemon.capture.ring import Ring
-from affectd.daemon.errors import DeviceError
-from affectd.daemon.speech.vad import RATE_HZ
+from affectd.daemon.capture.portaudio import Stream, bounded, choose, devices, library, refresh
+from affectd.daemon.capture.source import Block, Hearing, State
+from affectd.daemon.capture.watch import Watch
+from affectd.daemon.errors import AudioHangsError, DeviceError
+from affectd.daemon.speech.vad import FRAME, RATE_HZ
 
 logger = logging.getLogger(__name__)
 
-RING_S: Final = 10.0  # how far the service may fall behind before samples are lost
 POLL_S: Final = 0.03
-DEAF_S: Final = 5.0  # without a sample for so long, the device is taken for lost
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """An input device as PortAudio lists it."""
-
-    index: int
-    name: str
-    host_api: str
-    channels: int
-    rate_hz: int  # its own
-    is_default: bool
-
-    @property
-    def label(self) -> str:
-        """Name and host API, which tell devices apart that have one name."""
-        return f"{self.name}, {self.host_api}"
-
-
-def devices() -> list[Device]:
-    """List the input devices. Raises DeviceError if PortAudio is missing."""
-    sd = _portaudio()
-    default = sd.default.device[0]
-    apis = sd.query_hostapis()
-    return [
-        Device(
-            index=index,
-            name=str(info["name"]),
-            host_api=str(apis[info["hostapi"]]["name"]),
-            channels=int(info["max_input_channels"]),
-            rate_hz=round(info["default_samplerate"]),
-            is_default=index == default,
-        )
-        for index, info in enumerate(sd.query_devices())
-        if info["max_input_channels"] > 0
-    ]
-
-
-def choose(found: Sequence[Device], wanted: str | None) -> Device:
-    """Pick the device whose label holds the wanted text, in any case; None wants the default one.
-
-    A name or label that equals the text goes before labels that only hold it.
-    Raises DeviceError if there is no device, or if no name or several names match.
-    """
-    if not found:
-        raise DeviceError(
-            "no microphone was found; plug one in and see that `arecord -l` or "
-            "`pactl list short sources` lists it"
-        )
-    if wanted is None:
-        return next((device for device in found if device.is_default), found[0])
-    names = ", ".join(repr(device.label) for device in found)
-    text = wanted.lower()
-    exact = [device for device in found if text in (device.name.lower(), device.label.lower())]
-    matching = exact or [device for device in found if text in device.label.lower()]
-    if not matching:
-        raise DeviceError(
-            f"audio.device is {wanted!r}, which is in no microphone's name; there are {names}"
-        )
-    if len(matching) > 1:
-        several = ", ".join(repr(device.label) for device in matching)
-        raise DeviceError(
-            f"audio.device is {wanted!r}, which is in the names of several microphones: "
-            f"{several}; give more of the name"
-        )
-    return matching[0]
-
-
-@dataclass(slots=True)
-class _Counts:
-    """What the callback counts."""
-
-    overflows: int = 0  # gaps that PortAudio reported
+TURN_S: Final = 0.5  # at most between two blocks, if only empty ones
+PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0)  # before another attempt to open; the last one ever after
+MUTE: Final = "it delivers nothing but zeros; see whether it is muted, by a switch or in the mixer"
 
 
 class Microphone:
-    """An input device as a source; opened by blocks(), closed when that ends."""
+    """An input device as a source, chosen anew by its name whenever it is opened.
 
-    def __init__(self, device: Device, channel: int | None) -> None:
-        """channel: which one to hear, from 1; None mixes all. Raises DeviceError if it lacks it."""
-        if channel is not None and channel > device.channels:
-            raise DeviceError(
-                f"audio.channel is {channel}, but {device.name!r} has {device.channels} channel(s)"
-            )
-        self._device, self._channel = device, channel
-        self._heard = 0  # samples yielded, 16 kHz
+    pause(), resume() and hearing may be used from any thread.
+    """
+
+    def __init__(self, wanted: str | None, channel: int | None) -> None:
+        """wanted: a part of its name and host API (see choose); channel: which one, from 1.
+
+        None hears the default device, and all channels mixed. Raises DeviceError if PortAudio is
+        missing.
+        """
+        library()
+        self._wanted, self._channel = wanted, channel
+        self._paused = threading.Event()
+        self._heard = 0  # samples until now at 16 kHz, with those that were skipped
         self._heard_at = time.time()
-        self._told = (0, 0)  # losses that were logged
+        self._until_s = time.monotonic()  # until when all was heard
+        self._strange: set[int] = set()  # rates at which the device delivered another one
+        self.hearing = Hearing("opening", device=wanted or "the default microphone")
 
     @property
     def name(self) -> str:
-        """The device's name."""
-        return self._device.name
+        """The device's name, or what is looked for until one was found."""
+        return self.hearing.device
 
-    def blocks(self, stop: threading.Event) -> Iterator[NDArray[np.int16]]:
-        """Open the device and yield what it hears, mono, 16 kHz, until stop is set.
+    def pause(self) -> None:
+        """Close the device and forget what was not published yet; safe to repeat."""
+        self._paused.set()
 
-        Raises DeviceError if it cannot be opened, ends, or delivers nothing for 5 s.
+    def resume(self) -> None:
+        """Listen again; safe to repeat."""
+        self._paused.clear()
+
+    def listen(self, may: bool) -> None:
+        """Resume if it may be listened, else pause."""
+        self.resume() if may else self.pause()
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether pause() was called last."""
+        return self._paused.is_set()
+
+    def blocks(self, stop: threading.Event) -> Iterator[Block]:
+        """Yield what is heard until stop is set, whatever becomes of the device.
+
+        Raises AudioHangsError if the audio library does not return from a call.
         """
-        rate_hz, channels = self._format()
-        ring = Ring(round(RING_S * rate_hz), channels)
-        converter = Converter(rate_hz, self._channel)
-        ended, counts = threading.Event(), _Counts()
-        with self._opened(rate_hz, channels, ring, ended, counts):
-            last = time.monotonic()
-            while not stop.wait(POLL_S):
-                raw = ring.read()
-                self._tell_losses(counts.overflows, ring.lost)
-                if len(raw):
-                    last = time.monotonic()
-                    block = converter.push(raw.astype(np.float32) / 32768)
-                    self._heard, self._heard_at = self._heard + block.size, time.time()
-                    yield block
-                elif ended.is_set() or time.monotonic() - last > DEAF_S:
-                    raise DeviceError(
-                        f"the microphone {self.name!r} has stopped delivering sound; "
-                        "check its plug and the sound server, then start affectd again"
-                    )
+        self._until_s = time.monotonic()
+        failures = 0
+        while not stop.is_set():
+            if self.is_paused:
+                yield from self._rest(stop)
+                failures = 0
+            elif failures:
+                yield from self._wait(stop, PAUSES_S[min(failures, len(PAUSES_S)) - 1])
+            if stop.is_set() or self.is_paused:
+                continue
+            try:
+                stream = self._opened(look_again=failures > 0)
+            except AudioHangsError:
+                raise
+            except DeviceError as error:
+                self._lose(str(error))
+                failures += 1
+                continue
+            before = self._heard
+            yield from self._listen(stream, stop)
+            failures = 1 if self._heard > before else failures + 1
 
     def time_of(self, sample: int) -> float:
         """When a sample was heard, counted back from the newest."""
         return self._heard_at - (self._heard - sample) / RATE_HZ
 
-    def _tell_losses(self, overflows: int, lost: int) -> None:
-        if (overflows, lost) != self._told:
-            self._told = (overflows, lost)
-            logger.warning(
-                "%s: the system dropped audio %d time(s) and affectd was too slow for %d sample(s) "
-                "so far; other programs need the processor",
-                self.name,
-                overflows,
-                lost,
-            )
+    def _opened(self, look_again: bool) -> Stream:
+        def call() -> Stream:
+            if look_again:
+                refresh()
+            device = choose(devices(), self._wanted)
+            rates_hz = dict.fromkeys([RATE_HZ, device.rate_hz, 48_000, 44_100])
+            usual = [rate_hz for rate_hz in rates_hz if rate_hz not in self._strange]
+            return Stream(device, self._channel, usual or list(rates_hz))
 
-    def _format(self) -> tuple[int, int]:
-        """The rate and number of channels to open: 16 kHz and one, if the device takes them."""
-        every = self._device.channels
-        wanted = list(dict.fromkeys([self._channel or 1, every]))
-        problems = []
-        for rate_hz in dict.fromkeys([RATE_HZ, self._device.rate_hz]):
-            for channels in wanted:
-                if problem := self._refusal(rate_hz, channels):
-                    problems.append(f"{rate_hz} Hz with {channels} channel(s): {problem}")
-                else:
-                    return rate_hz, channels
-        raise DeviceError(
-            f"the microphone {self.name!r} cannot be opened ({'; '.join(problems)}); "
-            "see whether another program holds it, and that this user is in the group audio"
+        stream = bounded(call, "opening the microphone")
+        self.hearing = replace(
+            self.hearing, device=stream.device.label, rate_hz=stream.rate_hz, drift_ppm=None
         )
+        return stream
 
-    def _refusal(self, rate_hz: int, channels: int) -> str | None:
-        sd = _portaudio()
+    def _listen(self, stream: Stream, stop: threading.Event) -> Iterator[Block]:
+        """Yield blocks until the stream must be given up, and close it."""
+        converter, watch = Converter(stream.rate_hz, self._channel), Watch(stream.rate_hz, _now())
+        overflows, turn_s = self.hearing.overflows, _now()
+        reason: str | None = None
         try:
-            sd.check_input_settings(self._device.index, channels, "int16", samplerate=rate_hz)
-        except sd.PortAudioError as error:
-            return str(error.args[0])
-        return None
-
-    @contextmanager
-    def _opened(
-        self, rate_hz: int, channels: int, ring: Ring, ended: threading.Event, counts: "_Counts"
-    ) -> Iterator[None]:
-        sd = _portaudio()
-
-        def write(samples: NDArray[np.int16], _frames: int, _time: object, status: Any) -> None:
-            ring.write(samples)
-            counts.overflows += status.input_overflow
-
-        try:
-            stream = sd.InputStream(
-                device=self._device.index,
-                samplerate=rate_hz,
-                channels=channels,
-                dtype="int16",
-                callback=write,
-                finished_callback=ended.set,
-            )
-            stream.start()
-        except sd.PortAudioError as error:
-            raise DeviceError(
-                f"the microphone {self.name!r} cannot be opened: {error.args[0]}"
-            ) from error
-        try:
-            yield
+            while reason is None and not stop.wait(POLL_S) and not self.is_paused:
+                raw, now_s = stream.ring.read(), _now()
+                reason = watch.push(now_s, len(raw), is_zero=not raw.any())
+                if stream.ended.is_set():
+                    reason = "the sound system has ended its stream"
+                self.hearing = replace(
+                    self.hearing,
+                    overflows=overflows + stream.overflows,
+                    drift_ppm=watch.drift_ppm,
+                )
+                if len(raw):
+                    skipped = self._skipped(watch.reached_s, len(raw) / stream.rate_hz)
+                    block = converter.push(raw.astype(np.float32) / 32768)
+                    self._heard, self._heard_at = self._heard + block.size, time.time()
+                    self._tell(*(("silent", MUTE) if watch.is_mute else ("listening", "")))
+                    yield Block(block, skipped)
+                    turn_s = now_s
+                elif now_s - turn_s >= TURN_S:
+                    yield Block()
+                    turn_s = now_s
         finally:
-            stream.abort()  # stop() would wait for ever for a device that is silent
-            stream.close()
+            self._until_s = watch.reached_s
+            bounded(stream.close, "closing the microphone")
+        if self.is_paused:
+            stream.ring.clear()
+        elif reason is not None:
+            if watch.is_strange:
+                self._strange.add(stream.rate_hz)
+            self._lose(reason)
+        if not stop.is_set():
+            yield Block(is_last=True, is_private=self.is_paused)
+
+    def _skipped(self, reached_s: float, length_s: float) -> int:
+        """Samples, whole frames of them, between what was heard before and the newest block.
+
+        Those that were lost are counted; a pause is no loss.
+        """
+        missed_s = max(0.0, reached_s - length_s - self._until_s)
+        self._until_s = reached_s
+        if self.hearing.state in ("listening", "silent"):
+            return 0
+        if self.hearing.state == "lost":
+            lost_s = self.hearing.lost_s + missed_s
+            self.hearing = replace(self.hearing, lost_s=lost_s)
+        skipped = round(missed_s * RATE_HZ / FRAME) * FRAME
+        self._heard += skipped
+        return skipped
+
+    def _rest(self, stop: threading.Event) -> Iterator[Block]:
+        """Hear nothing while paused."""
+        self._tell("paused", "it was told not to listen")
+        while self.is_paused and not stop.is_set():
+            yield from self._wait(stop, TURN_S)
+        self._tell("opening", "")
+
+    def _wait(self, stop: threading.Event, pause_s: float) -> Iterator[Block]:
+        """Let time pass, until stop is set or pause() or resume() was called."""
+        was_paused, end_s = self.is_paused, _now() + pause_s
+        yield Block()
+        while _now() < end_s and self.is_paused == was_paused and not stop.wait(POLL_S):
+            pass
+
+    def _lose(self, reason: str) -> None:
+        if self.hearing.state != "lost":
+            self.hearing = replace(self.hearing, gaps=self.hearing.gaps + 1)
+        self._tell("lost", reason)
+
+    def _tell(self, state: State, reason: str) -> None:
+        before = self.hearing
+        if (before.state, before.reason) == (state, reason):
+            return
+        self.hearing = replace(before, state=state, reason=reason)
+        level = logging.WARNING if state in ("lost", "silent") else logging.INFO
+        logger.log(level, "%s: %s%s", self.name, state, f" ({reason})" if reason else "")
 
 
-def _portaudio() -> ModuleType:
-    try:
-        import sounddevice
-    except OSError as error:  # sounddevice's word for a missing library
-        raise DeviceError(
-            "the PortAudio library is missing; install it with `sudo apt install libportaudio2`"
-        ) from error
-    return sounddevice  # type: ignore[no-any-return]
+def _now() -> float:
+    return time.monotonic()

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd.daemon.capture.converter import Converter
+from affectd.daemon.capture.source import Block, Hearing
 from affectd.daemon.errors import RecordingError
 from affectd.daemon.speech.vad import RATE_HZ
 
@@ -44,7 +45,12 @@ class Recording:
         """What messages call this source."""
         return str(self._path)
 
-    def blocks(self, stop: threading.Event) -> Iterator[NDArray[np.int16]]:
+    @property
+    def hearing(self) -> Hearing:
+        """A recording is always heard."""
+        return Hearing("listening", device=self.name, rate_hz=RATE_HZ)
+
+    def blocks(self, stop: threading.Event) -> Iterator[Block]:
         """Yield mono 16 kHz blocks until the recording ends or stop is set.
 
         Raises RecordingError at a sample that is not a number.
@@ -61,10 +67,10 @@ class Recording:
                 due = 0.0 if self._fast else began + read / file.samplerate - time.monotonic()
                 if stop.wait(due) if due > 0 else stop.is_set():
                     return
-                yield converter.push(block)
+                yield Block(converter.push(block))
             if read == 0:
                 raise RecordingError(f"{self._path} holds no samples; record it again")
-            yield converter.flush()
+            yield Block(converter.flush())
 
     def time_of(self, sample: int) -> float:
         """When a sample was played, had it been played at the pace of a microphone."""
@@ -72,7 +78,7 @@ class Recording:
 
     def samples(self) -> NDArray[np.int16]:
         """Return the whole recording at once, shape (n,), mono, 16 kHz."""
-        return np.concatenate(list(self.blocks(threading.Event())))
+        return np.concatenate([block.samples for block in self.blocks(threading.Event())])
 
 
 def _soundfile() -> ModuleType:

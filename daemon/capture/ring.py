@@ -41,3 +41,8 @@ class Ring:
         self.lost += start + min(torn, end - start) - self._read
         self._read = end
         return samples[torn:]
+
+    def clear(self) -> None:
+        """Overwrite all samples with zeros; for a reader whose writer has ended."""
+        self._samples[:] = 0
+        self._read = self._written

@@ -2,10 +2,37 @@
 
 import threading
 from collections.abc import Iterator
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+State = Literal["opening", "listening", "silent", "lost", "paused"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """Samples in a row, as they come; perhaps none."""
+
+    samples: NDArray[np.int16] = field(default_factory=lambda: np.empty(0, np.int16))  # (n,), mono
+    skipped: int = 0  # samples at 16 kHz that were missed between the ones before and these
+    is_last: bool = False  # nothing follows without a gap: what is being spoken ends here
+    is_private: bool = False  # with is_last: what was being spoken must be forgotten
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """How a source is doing, and what it has missed since it was made."""
+
+    state: State
+    reason: str = ""  # of a state that is not `listening`, for people
+    device: str = ""  # what is heard, or was last
+    rate_hz: int = 0  # at which it is open
+    overflows: int = 0  # times the system said that it dropped audio
+    gaps: int = 0  # times the stream stood still, ended or was opened again
+    lost_s: float = 0.0  # not heard in all, pauses apart
+    drift_ppm: float | None = None  # how much faster than this machine's clock the device runs
 
 
 class Source(Protocol):
@@ -15,8 +42,15 @@ class Source(Protocol):
     def name(self) -> str:
         """What people call it."""
 
-    def blocks(self, stop: threading.Event) -> Iterator[NDArray[np.int16]]:
-        """Yield samples as they come, mono, 16 kHz, until the source ends or stop is set."""
+    @property
+    def hearing(self) -> Hearing:
+        """How it is doing now."""
+
+    def blocks(self, stop: threading.Event) -> Iterator[Block]:
+        """Yield blocks as they come, mono, 16 kHz, until the source ends or stop is set.
+
+        A microphone yields at least every 0.5 s, if only an empty block.
+        """
 
     def time_of(self, sample: int) -> float:
-        """When a yielded sample, counted from 0, was heard; seconds since 1970."""
+        """When a sample was heard, counted from 0 with what was skipped; seconds since 1970."""

@@ -46,7 +46,8 @@ def _read(path: Path, settings: Settings, classifier: Classifier) -> Iterator[di
     """The utterances of a recording, which is a voice of its own, as `--json` prints them."""
     recording = Recording(path, channel=settings.audio.channel)
     voice = voice_of(settings, classifier.bundle)
-    for heard in ear_of(settings).listen(recording.blocks(threading.Event())):
+    blocks = (block.samples for block in recording.blocks(threading.Event()))
+    for heard in ear_of(settings).listen(blocks):
         reading = classifier.read(heard.features, heard.frames, voice.mean_std())
         found = reading_fields(heard, reading, classifier.model, voice.utterances)
         yield {"file": _printable(str(path)), "start_s": heard.utterance.start / RATE_HZ} | found

@@ -4,7 +4,7 @@ import argparse
 
 import msgspec
 
-from affectd.daemon.capture.microphone import choose, devices
+from affectd.daemon.capture.portaudio import choose, devices
 
 
 def run(args: argparse.Namespace) -> int:

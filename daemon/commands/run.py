@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from affectd.daemon import configuration
-from affectd.daemon.capture.microphone import Microphone, choose, devices
+from affectd.daemon.capture.microphone import Microphone
 from affectd.daemon.capture.recording import Recording
 from affectd.daemon.capture.source import Source
 from affectd.daemon.emotion import bundle as bundles
@@ -27,12 +27,22 @@ from affectd.daemon.errors import SettingsError
 from affectd.daemon.publish.broker import HOST, EmbeddedBroker
 from affectd.daemon.publish.console import Console
 from affectd.daemon.publish.mqtt import MqttPublisher
+from affectd.daemon.publish.pause_file import PauseFile
 from affectd.daemon.publish.reading_log import ReadingLog
 from affectd.daemon.service import Publisher, Service
-from affectd.daemon.settings import Mqtt, Settings, log_path, password, user_path, voice_path
+from affectd.daemon.settings import (
+    Mqtt,
+    Settings,
+    log_path,
+    password,
+    pause_path,
+    user_path,
+    voice_path,
+)
 from affectd.daemon.speech.ear import Ear
 from affectd.daemon.speech.mfcc import FeatureSpec
 from affectd.daemon.speech.segmenter import SegmenterSpec
+from affectd.daemon.supervisor import Supervisor
 
 logger = logging.getLogger(__name__)
 
@@ -56,14 +66,19 @@ def run(args: argparse.Namespace) -> int:
         classifier = classifier_of(settings)
         log = ReadingLog(log_path(settings.log, os.environ))
         stack.callback(log.close)
-        publisher = MqttPublisher(mqtt, settings.node, password(mqtt, os.environ))
+        listen = source.listen if isinstance(source, Microphone) else None
+        publisher = MqttPublisher(mqtt, settings.node, password(mqtt, os.environ), listen)
         publisher.start()
         stack.callback(publisher.stop)
         if args.input is not None:
             _wait_for_broker(publisher, stop)
         voice = _kept_voice(settings, classifier.bundle, stack)
         logger.info("readings are logged to %s", log.path)
-        service_of(settings, source, classifier, voice, [publisher, log, Console()]).run(stop)
+        publishers: list[Publisher] = [publisher, log, Console()]
+        if isinstance(source, Microphone):
+            publishers.insert(0, _obeying(source, settings))
+        service = service_of(settings, source, classifier, voice, publishers)
+        service.run(stop, Supervisor(os.environ).turn)
     return 0
 
 
@@ -105,6 +120,16 @@ def stop_on_signal() -> threading.Event:
     return stop
 
 
+def _obeying(microphone: Microphone, settings: Settings) -> PauseFile:
+    """Let SIGUSR1 pause a microphone, and SIGUSR2 resume it; pause it now if it was before."""
+    signal.signal(signal.SIGUSR1, lambda *_: microphone.pause())
+    signal.signal(signal.SIGUSR2, lambda *_: microphone.resume())
+    kept = PauseFile(pause_path(settings, os.environ))
+    if kept.is_paused:
+        microphone.pause()
+    return kept
+
+
 def _kept_voice(settings: Settings, bundle: Bundle, stack: ExitStack) -> Voice:
     """The voice that this node knows from before, saved when the stack unwinds."""
     if not settings.emotion.adapt:
@@ -129,4 +154,4 @@ def _source(settings: Settings, recording: Path | None, fast: bool) -> Source:
     channel = settings.audio.channel
     if recording is not None:
         return Recording(recording, channel=channel, fast=fast)
-    return Microphone(choose(devices(), settings.audio.device), channel)
+    return Microphone(settings.audio.device, channel)

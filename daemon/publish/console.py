@@ -9,7 +9,12 @@ from typing import Final
 
 import msgspec
 
-from affectd.daemon.publish.messages import MoodMessage, Probabilities, UtteranceMessage
+from affectd.daemon.publish.messages import (
+    HealthMessage,
+    MoodMessage,
+    Probabilities,
+    UtteranceMessage,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +41,9 @@ class Console:
 
     def speech(self, is_speaking: bool) -> None:
         """Leave it out: the reading will follow."""
+
+    def health(self, message: HealthMessage) -> None:
+        """Leave it out: the service's own log tells of it."""
 
 
 def silence() -> None:

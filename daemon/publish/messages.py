@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from affectd.daemon.capture.source import State
 from affectd.daemon.emotion.labels import Emotion
 
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -89,6 +90,35 @@ class MoodMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     confidence: Annotated[Share, Meta(description="smoothed probability of the mood")]
     probabilities: Annotated[Probabilities, Meta(description="smoothed over the readings")]
     utterances: Annotated[int, Meta(ge=0, description="readings of speech since the service began")]
+
+
+class HealthMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the node is doing: topic affectd/<node>/health, retained."""
+
+    node: Annotated[str, Meta(description="the affectd that tells it", min_length=1)]
+    listening: Annotated[
+        State,
+        Meta(
+            description="silent: the microphone delivers nothing but zeros; lost: it is looked for"
+        ),
+    ]
+    reason: Annotated[str, Meta(description="why it is not listening, for people; empty if it is")]
+    device: Annotated[str, Meta(description="the microphone that is heard, or was last")]
+    rate_hz: Annotated[int, Meta(ge=0, description="at which it is open; 0 before it was")]
+    overflows: Annotated[int, Meta(ge=0, description="times the system said it dropped audio")]
+    gaps: Annotated[int, Meta(ge=0, description="times the microphone was lost")]
+    lost_s: Annotated[float, Meta(ge=0, description="not heard in all, pauses apart")]
+    drift_ppm: Annotated[
+        float | None,
+        Meta(description="how much faster than this machine's clock it runs; null until known"),
+    ]
+    utterances: Annotated[int, Meta(ge=0, description="readings since the service began")]
+    voice_utterances: Annotated[int, Meta(ge=0, description="that the node's voice is known by")]
+    inference_ms: Annotated[
+        float | None, Meta(description="that the newest reading took; null before the first")
+    ]
+    uptime_s: Annotated[float, Meta(ge=0, description="since the service began")]
+    version: Annotated[str, Meta(description="of affectd", min_length=1)]
 
 
 def iso(unix_s: float) -> str:

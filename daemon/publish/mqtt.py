@@ -4,6 +4,7 @@ import logging
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -11,7 +12,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from affectd.daemon.errors import SettingsError
-from affectd.daemon.publish.messages import MoodMessage, UtteranceMessage
+from affectd.daemon.publish.messages import HealthMessage, MoodMessage, UtteranceMessage
 from affectd.daemon.settings import Mqtt, user_path
 
 logger = logging.getLogger(__name__)
@@ -24,6 +25,7 @@ LONGEST_PAUSE_S: Final = 60.0
 STEADY_S: Final = 30.0  # a connection that lasted so long ends the doubling
 ANSWER_S: Final = 10.0  # for a broker to answer a connection
 FAREWELL_S: Final = 5.0  # for the last messages to be acknowledged
+LISTENING: Final = {b"ON": True, b"OFF": False}
 
 
 class MqttPublisher:
@@ -34,8 +36,18 @@ class MqttPublisher:
     that did not reach the broker are counted, and are in the log of readings.
     """
 
-    def __init__(self, settings: Mqtt, node: str, password: str | None) -> None:
-        """Prepare the connection. Raises SettingsError if host or ca_file cannot be used."""
+    def __init__(
+        self,
+        settings: Mqtt,
+        node: str,
+        password: str | None,
+        listen: Callable[[bool], None] | None = None,
+    ) -> None:
+        """Prepare the connection. Raises SettingsError if host or ca_file cannot be used.
+
+        listen: is told ON (True) and OFF (False) that arrive on listening/set.
+        """
+        self._listen = listen
         self._settings, self._node, self._password = settings, node, password
         self._topic = f"{ROOT}/{node}"
         self._broker = f"{settings.host}:{settings.port}"
@@ -93,6 +105,11 @@ class MqttPublisher:
         """Publish whether someone is speaking now, retained."""
         self._retain("speech", b"ON" if is_speaking else b"OFF")
 
+    def health(self, message: HealthMessage) -> None:
+        """Publish how the node is doing, and whether it may listen, both retained."""
+        self._retain("health", msgspec.json.encode(message))
+        self._retain("listening", b"OFF" if message.listening == "paused" else b"ON")
+
     def _retain(self, name: str, payload: bytes) -> None:
         with self._lock:
             self._retained[f"{self._topic}/{name}"] = payload
@@ -135,6 +152,7 @@ class MqttPublisher:
         client.username_pw_set(self._settings.username, self._password)
         client.will_set(f"{self._topic}/status", b"offline", QOS, retain=True)
         client.on_connect = self._on_connect
+        client.on_message = self._on_message
         if self._tls is not None:
             client.tls_set_context(self._tls)
         return client
@@ -154,10 +172,21 @@ class MqttPublisher:
                 client.publish(topic, payload, QOS, retain=True)
             self._client, self._complaint = client, ""
             unsent, self._unsent = self._unsent, 0
+        if self._listen is not None:
+            client.subscribe(f"{self._topic}/listening/set", QOS)
         self._connected.set()
         logger.info("connected to the MQTT broker %s as %s", self._broker, self._topic)
         if unsent:
             logger.warning("%d reading(s) made while it was away are in the log only", unsent)
+
+    def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        """Obey a command; a retained one may be years old."""
+        may = LISTENING.get(bytes(message.payload))
+        if message.retain or may is None or self._listen is None:
+            why = "it is retained" if message.retain else "it is neither ON nor OFF"
+            logger.warning("a message on %s is not obeyed: %s", message.topic, why)
+        else:
+            self._listen(may)
 
     def _on_disconnect(self, ended: threading.Event, reason: Any) -> None:
         with self._lock:

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from affectd.daemon.errors import LogError
-from affectd.daemon.publish.messages import MoodMessage, UtteranceMessage
+from affectd.daemon.publish.messages import HealthMessage, MoodMessage, UtteranceMessage
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +48,9 @@ class ReadingLog:
 
     def speech(self, is_speaking: bool) -> None:
         """Leave it out: the readings say when there was speech."""
+
+    def health(self, message: HealthMessage) -> None:
+        """Leave it out: the service's own log tells of it."""
 
     def close(self) -> None:
         """Close the file."""

@@ -60,8 +60,23 @@ class Ear:
 
     def flush(self) -> Heard | None:
         """End the capture; a last partial frame is dropped."""
+        self._rest = np.empty(0, np.int16)
         utterance = self._segmenter.flush()
-        return None if utterance is None else self._complete(utterance)
+        if utterance is not None:
+            return self._complete(utterance)
+        self._begin()
+        return None
+
+    def skip(self, samples: int) -> None:
+        """Go on after a gap of whole frames; what was captured before it has been flushed."""
+        self._segmenter.skip(samples // FRAME)
+
+    def forget(self) -> None:
+        """End the capture, drop what was being spoken, and overwrite it."""
+        self._segmenter.forget()
+        self._rest[:] = 0
+        self._rest = np.empty(0, np.int16)
+        self._begin()
 
     def _begin(self) -> None:
         self._stream = MfccStream(self._spec)

@@ -77,6 +77,17 @@ class Segmenter:
         self._recent.clear()
         return self._cut()
 
+    def skip(self, frames: int) -> None:
+        """Let time pass by so many frames that were not heard; for between two captures."""
+        self._pushed += frames
+
+    def forget(self) -> None:
+        """Drop and overwrite all frames that are held."""
+        for frame in (*self._frames, *(frame for frame, _ in self._recent)):
+            frame[:] = 0
+        self._frames, self._voiced = [], []
+        self.flush()
+
     def _start_if_voiced(self) -> None:
         window = [voiced for _, voiced in self._recent][-self._spec.start_window :]
         if sum(window) < self._spec.start_voiced:

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from affectd.daemon.capture import microphone
-from affectd.daemon.capture.microphone import Device, Microphone, choose
-from affectd.daemon.errors import DeviceError
+from affectd.daemon.capture import microphone, portaudio
+from affectd.daemon.capture.microphone import Microphone
+from affectd.daemon.capture.portaudio import Device, Stream, bounded, choose
+from affectd.daemon.capture.source import Block
+from affectd.daemon.errors import AudioHangsError, DeviceError
 
 
 def device(name: str, is_default: bool = False, channels: int = 1) -> Device:
@@ -63,11 +65,6 @@ def test_a_name_that_matches_several_is_an_error_that_lists_them() -> None:
         choose([device("USB 1"), device("USB 2"), device("Line")], "usb")
 
 
-def test_a_channel_that_the_device_lacks_is_an_error() -> None:
-    with pytest.raises(DeviceError, match=r"audio.channel is 3, but 'Line' has 2 channel\(s\)"):
-        Microphone(device("Line", channels=2), channel=3)
-
-
 class Choosy:
     """Stands for PortAudio with a device that takes 48 kHz and two channels alone."""
 
@@ -83,9 +80,20 @@ class Choosy:
         if (channels, dtype, samplerate) != (2, "int16", 48_000):
             raise self.PortAudioError(f"Invalid sample rate or channels: {samplerate}, {channels}")
 
-    def InputStream(self, callback: Callable[..., None], **_: Any) -> "Choosy":  # noqa: N802
-        self._callback = callback
+    def InputStream(  # noqa: N802
+        self, callback: Callable[..., None], finished_callback: Callable[[], None], **_: Any
+    ) -> "Choosy":
+        self._callback, self.finish = callback, finished_callback
         return self
+
+    def _exit_handler(self) -> None:
+        pass
+
+    def _terminate(self) -> None:
+        pass
+
+    def _initialize(self) -> None:
+        pass
 
     def start(self) -> None:
         for block in np.array_split(self._sound, 100):
@@ -104,13 +112,15 @@ def choosy(monkeypatch: pytest.MonkeyPatch) -> Choosy:
     left = 16_384 * np.sin(2 * np.pi * 440 * time)
     sound = np.stack([left, np.zeros_like(left)], axis=1).astype(np.int16)
     audio = Choosy(sound)
-    monkeypatch.setattr(microphone, "_portaudio", lambda: audio)
+    monkeypatch.setattr(portaudio, "library", lambda: audio)
+    monkeypatch.setattr(microphone, "library", lambda: audio)
+    monkeypatch.setattr(microphone, "devices", lambda: [device("Choosy", channels=2)])
     return audio
 
 
 def first_block(source: Microphone) -> NDArray[np.int16]:
     blocks = source.blocks(threading.Event())
-    block = next(blocks)
+    block = next(block.samples for block in blocks if block.samples.size)
     blocks.close()  # type: ignore[attr-defined]
     return block
 
@@ -119,41 +129,94 @@ def first_block(source: Microphone) -> NDArray[np.int16]:
 def test_a_device_that_refuses_16_khz_is_opened_at_its_own_rate_and_resampled(
     choosy: Choosy, channel: int | None, amplitude: int
 ) -> None:
-    heard = first_block(Microphone(device("Choosy", channels=2), channel))
+    heard = first_block(Microphone("choosy", channel))
     expected = amplitude * np.sin(2 * np.pi * 440 * np.arange(heard.size) / 16_000)
     assert 15_000 < heard.size <= 16_000
     np.testing.assert_allclose(heard[2_000:-2_000], expected[2_000:-2_000], atol=40)
 
 
-def test_audio_that_was_lost_is_counted_and_told(
-    choosy: Choosy, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_audio_that_the_system_dropped_is_counted(choosy: Choosy) -> None:
     choosy._status.input_overflow = True
-    first_block(Microphone(device("Choosy", channels=2), None))
-    assert "Choosy: the system dropped audio 100 time(s)" in caplog.text
+    source = Microphone(None, None)
+    first_block(source)
+    assert source.hearing.overflows == 100
 
 
 def test_the_device_is_closed_when_nobody_listens_any_more(choosy: Choosy) -> None:
-    first_block(Microphone(device("Choosy", channels=2), None))
+    first_block(Microphone(None, None))
     assert choosy.closed
 
 
 def test_a_device_that_takes_nothing_is_an_error_that_says_what_was_tried(choosy: Choosy) -> None:
-    source = Microphone(device("Choosy", channels=1), None)
     with pytest.raises(DeviceError, match=r"16000 Hz with 1 channel\(s\).*48000 Hz with 1.*group"):
-        next(source.blocks(threading.Event()))
+        Stream(device("Choosy", channels=1), None, [16_000, 48_000])
 
 
-def test_a_device_that_falls_silent_for_long_is_an_error(
+def test_a_channel_that_the_device_lacks_is_an_error(choosy: Choosy) -> None:
+    with pytest.raises(DeviceError, match=r"audio.channel is 3, but 'Line' has 2 channel\(s\)"):
+        Stream(device("Line", channels=2), 3, [16_000])
+
+
+def until(source: Microphone, state: str) -> list[Block]:
+    """What a microphone yields until it is in a state."""
+    taken = []
+    for block in source.blocks(threading.Event()):
+        taken.append(block)
+        if source.hearing.state == state:
+            break
+    return taken
+
+
+def test_a_device_that_is_not_there_is_looked_for(
     choosy: Choosy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(microphone, "DEAF_S", 0.1)
-    blocks = Microphone(device("Choosy", channels=2), None).blocks(threading.Event())
-    with pytest.raises(DeviceError, match="has stopped delivering sound; check its plug"):
-        list(blocks)
+    there: list[Device] = []
+    monkeypatch.setattr(microphone, "devices", lambda: there)
+    monkeypatch.setattr(microphone, "refresh", lambda: there.append(device("Choosy", channels=2)))
+    source = Microphone("choosy", None)
+    until(source, "lost")
+    assert "no microphone was found" in source.hearing.reason
+    taken = until(source, "listening")
+    assert taken[-1].samples.size
+    assert source.hearing.gaps == 1
+
+
+def test_what_was_missed_is_skipped_in_whole_frames(choosy: Choosy) -> None:
+    source = Microphone(None, None)
+    blocks = source.blocks(threading.Event())
+    heard = next(block for block in blocks if block.samples.size).samples.size
+    choosy.finish()
+    assert next(block for block in blocks if block.is_last).is_private is False
+    again = next(block for block in blocks if block.samples.size)
+    assert again.skipped % 480 == 0
+    assert source.hearing.state == "listening"
+    newest = heard + again.skipped + again.samples.size
+    assert source.time_of(newest) == source._heard_at
+
+
+def test_a_paused_microphone_is_closed_and_what_was_spoken_forgotten(choosy: Choosy) -> None:
+    source = Microphone(None, None)
+    blocks = source.blocks(threading.Event())
+    next(block for block in blocks if block.samples.size)
+    source.pause()
+    assert next(block for block in blocks if block.is_last).is_private
+    assert choosy.closed
+    next(blocks)
+    assert source.hearing.state == "paused"
+    source.resume()
+    assert next(block for block in blocks if block.samples.size)
+    assert source.hearing.lost_s == 0
+    assert source.hearing.gaps == 0
+
+
+def test_a_call_that_hangs_is_abandoned_with_an_error(choosy: Choosy) -> None:
+    hangs = threading.Event()
+    with pytest.raises(AudioHangsError, match=r"not returned from opening within 0\.05 s"):
+        bounded(hangs.wait, "opening", 0.05)
+    hangs.set()
 
 
 def test_time_is_counted_back_from_the_newest_sample(choosy: Choosy) -> None:
-    source = Microphone(device("Choosy", channels=2), None)
+    source = Microphone(None, None)
     heard = first_block(source).size
     assert source.time_of(heard) - source.time_of(0) == pytest.approx(heard / 16_000)

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import get_args
 
 import jsonschema
 import msgspec
@@ -8,8 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from affectd.daemon import schemas
+from affectd.daemon.capture.source import State
 from affectd.daemon.emotion.labels import EMOTIONS, UNKNOWN
-from affectd.daemon.publish.messages import MoodMessage, Probabilities, UtteranceMessage, iso
+from affectd.daemon.publish.messages import (
+    HealthMessage,
+    MoodMessage,
+    Probabilities,
+    UtteranceMessage,
+    iso,
+)
 from tests.conftest import ROOT
 
 shares = st.floats(0, 1)
@@ -47,6 +55,24 @@ moods = st.builds(
     utterances=st.integers(0, 2**53),
 )
 
+healths = st.builds(
+    HealthMessage,
+    node=texts,
+    listening=st.sampled_from(get_args(State)),
+    reason=st.text(),
+    device=st.text(),
+    rate_hz=st.integers(0, 192_000),
+    overflows=st.integers(0, 2**53),
+    gaps=st.integers(0, 2**53),
+    lost_s=st.floats(0, 1e9),
+    drift_ppm=st.none() | st.floats(-1e6, 1e6),
+    utterances=st.integers(0, 2**53),
+    voice_utterances=st.integers(0, 2**53),
+    inference_ms=st.none() | st.floats(0, 1e6),
+    uptime_s=st.floats(0, 1e9),
+    version=texts,
+)
+
 
 @given(utterances)
 def test_every_reading_fits_its_schema(message: UtteranceMessage) -> None:
@@ -56,6 +82,11 @@ def test_every_reading_fits_its_schema(message: UtteranceMessage) -> None:
 @given(moods)
 def test_every_mood_fits_its_schema(message: MoodMessage) -> None:
     jsonschema.validate(json.loads(msgspec.json.encode(message)), schemas.schema("mood"))
+
+
+@given(healths)
+def test_every_health_fits_its_schema(message: HealthMessage) -> None:
+    jsonschema.validate(json.loads(msgspec.json.encode(message)), schemas.schema("health"))
 
 
 @given(utterances)
@@ -75,7 +106,7 @@ def test_a_schema_is_valid_itself(name: str) -> None:
     jsonschema.Draft202012Validator.check_schema(schemas.schema(name))
 
 
-@pytest.mark.parametrize("message", [UtteranceMessage, MoodMessage])
+@pytest.mark.parametrize("message", [UtteranceMessage, MoodMessage, HealthMessage])
 def test_no_payload_has_room_for_audio(message: type[msgspec.Struct]) -> None:
     """Beside the eight probabilities there are single numbers, short texts and emotions."""
     for field in msgspec.structs.fields(message):

@@ -1,0 +1,204 @@
+"""PortAudio: which input devices there are, and a stream of one of them.
+
+PortAudio can hang in any call when the sound server does. So each is made in a thread that can be
+abandoned; after that the library must not be called any more, and the process has to end.
+"""
+
+import atexit
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affectd.daemon.capture.ring import Ring
+from affectd.daemon.errors import AudioHangsError, DeviceError
+
+RING_S: Final = 10.0  # how far the service may fall behind before samples are lost
+PATIENCE_S: Final = 10.0  # with a call into the audio library
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """An input device as PortAudio lists it."""
+
+    index: int
+    name: str
+    host_api: str
+    channels: int
+    rate_hz: int  # its own
+    is_default: bool
+
+    @property
+    def label(self) -> str:
+        """Name and host API, which tell devices apart that have one name."""
+        return f"{self.name}, {self.host_api}"
+
+
+def devices() -> list[Device]:
+    """List the input devices. Raises DeviceError if PortAudio is missing."""
+    sd = library()
+    default = sd.default.device[0]
+    apis = sd.query_hostapis()
+    return [
+        Device(
+            index=index,
+            name=str(info["name"]),
+            host_api=str(apis[info["hostapi"]]["name"]),
+            channels=int(info["max_input_channels"]),
+            rate_hz=round(info["default_samplerate"]),
+            is_default=index == default,
+        )
+        for index, info in enumerate(sd.query_devices())
+        if info["max_input_channels"] > 0
+    ]
+
+
+def choose(found: Sequence[Device], wanted: str | None) -> Device:
+    """Pick the device whose label holds the wanted text, in any case; None wants the default one.
+
+    A name or label that equals the text goes before labels that only hold it.
+    Raises DeviceError if there is no device, or if no name or several names match.
+    """
+    if not found:
+        raise DeviceError(
+            "no microphone was found; plug one in and see that `arecord -l` or "
+            "`pactl list short sources` lists it"
+        )
+    if wanted is None:
+        return next((device for device in found if device.is_default), found[0])
+    names = ", ".join(repr(device.label) for device in found)
+    text = wanted.lower()
+    exact = [device for device in found if text in (device.name.lower(), device.label.lower())]
+    matching = exact or [device for device in found if text in device.label.lower()]
+    if not matching:
+        raise DeviceError(
+            f"audio.device is {wanted!r}, which is in no microphone's name; there are {names}"
+        )
+    if len(matching) > 1:
+        several = ", ".join(repr(device.label) for device in matching)
+        raise DeviceError(
+            f"audio.device is {wanted!r}, which is in the names of several microphones: "
+            f"{several}; give more of the name"
+        )
+    return matching[0]
+
+
+class Stream:
+    """An open device; a ring lies between its callback and the reader."""
+
+    def __init__(self, device: Device, channel: int | None, rates_hz: Sequence[int]) -> None:
+        """Open the device at the first of the rates that it takes.
+
+        channel: that will be heard, from 1; None for all. Raises DeviceError if it takes none.
+        """
+        self.device = device
+        self.rate_hz, self.channels = _format(device, channel, rates_hz)
+        self.ring = Ring(round(RING_S * self.rate_hz), self.channels)
+        self.ended = threading.Event()
+        self.overflows = 0  # that PortAudio has reported
+        sd = library()
+        try:
+            self._stream = sd.InputStream(
+                device=device.index,
+                samplerate=self.rate_hz,
+                channels=self.channels,
+                dtype="int16",
+                callback=self._write,
+                finished_callback=self.ended.set,
+            )
+            self._stream.start()
+        except sd.PortAudioError as error:
+            raise DeviceError(
+                f"the microphone {device.name!r} cannot be opened: {error.args[0]}"
+            ) from error
+
+    def close(self) -> None:
+        """Close the device."""
+        self._stream.abort()  # stop() would wait for ever for a device that is silent
+        self._stream.close()
+
+    def _write(self, samples: NDArray[np.int16], _frames: int, _time: object, status: Any) -> None:
+        self.ring.write(samples)
+        self.overflows += status.input_overflow
+
+
+def _format(device: Device, channel: int | None, rates_hz: Sequence[int]) -> tuple[int, int]:
+    """The rate and number of channels to open: the first of the rates and one, if it takes them."""
+    if channel is not None and channel > device.channels:
+        raise DeviceError(
+            f"audio.channel is {channel}, but {device.name!r} has {device.channels} channel(s)"
+        )
+    problems = []
+    for rate_hz in rates_hz:
+        for channels in dict.fromkeys([channel or 1, device.channels]):
+            if problem := _refusal(device, rate_hz, channels):
+                problems.append(f"{rate_hz} Hz with {channels} channel(s): {problem}")
+            else:
+                return rate_hz, channels
+    raise DeviceError(
+        f"the microphone {device.name!r} cannot be opened ({'; '.join(problems)}); "
+        "see whether another program holds it, and that this user is in the group audio"
+    )
+
+
+def _refusal(device: Device, rate_hz: int, channels: int) -> str | None:
+    sd = library()
+    try:
+        sd.check_input_settings(device.index, channels, "int16", samplerate=rate_hz)
+    except sd.PortAudioError as error:
+        return str(error.args[0])
+    return None
+
+
+def refresh() -> None:
+    """Let PortAudio look for devices again: it lists them once, when it starts."""
+    sd = library()
+    sd._terminate()
+    sd._initialize()
+
+
+def bounded(call: Callable[[], T], what: str, patience_s: float = PATIENCE_S) -> T:
+    """Make a call into the library, but do not wait for ever.
+
+    what: it does, for the error. Raises what the call raises, and AudioHangsError if it does not
+    return in time: then the library is not called again, not even when this process ends.
+    """
+    returned: list[T] = []
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            returned.append(call())
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run, name="audio", daemon=True)
+    thread.start()
+    thread.join(patience_s)
+    if raised:
+        raise raised[0]
+    if not returned:
+        atexit.unregister(library()._exit_handler)
+        raise AudioHangsError(
+            f"the sound system has not returned from {what} within {patience_s:g} s and cannot be "
+            "used any more; see whether the sound server answers (`pactl info`), and start "
+            "affectd again"
+        )
+    return returned[0]
+
+
+def library() -> ModuleType:
+    """PortAudio. Raises DeviceError if it is missing."""
+    try:
+        import sounddevice
+    except OSError as error:  # sounddevice's word for a missing library
+        raise DeviceError(
+            "the PortAudio library is missing; install it with `sudo apt install libportaudio2`"
+        ) from error
+    return sounddevice  # type: ignore[no-any-return]

@@ -1,0 +1,150 @@
+"""A microphone that goes away comes back: `affectd run` with a real sound server and broker."""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.bundles import gated
+from tests.conftest import Listener, Mosquitto, SoundServer, wait_until
+from tests.test_end_to_end import Running
+
+RETURNS_S = 5.0  # after the device is back, at the latest
+
+
+@pytest.fixture
+def running(
+    sound_server: SoundServer, mosquitto: Mosquitto, listener: Listener, tmp_path: Path
+) -> Iterator[Running]:
+    sound_server.environment["XDG_STATE_HOME"] = str(tmp_path / "state")
+    settings = {
+        "mqtt__port": mosquitto.port,
+        "emotion__bundle": gated(tmp_path / "bundle", threshold=0.0),
+    }
+    service = Running(sound_server, tmp_path, **settings)
+    wait_until(sound_server.recordings, "the microphone is open")
+    sound_server.play(np.zeros(480, np.int16))
+    wait_for_state(listener, "listening")
+    yield service
+    if service.process.poll() is None:
+        service.process.kill()
+
+
+def health(listener: Listener) -> dict[str, Any]:
+    """The newest health of the node; empty before the first."""
+    told = listener.on("affectd/kitchen/health")
+    newest: dict[str, Any] = json.loads(told[-1]) if told else {}
+    return newest
+
+
+def wait_for_state(listener: Listener, state: str, timeout_s: float = 20.0) -> dict[str, Any]:
+    wait_until(lambda: health(listener).get("listening") == state, f"it is {state}", timeout_s)
+    return health(listener)
+
+
+def speak(sound_server: SoundServer, listener: Listener, speech: NDArray[np.int16]) -> None:
+    """Say something, and wait until it is read."""
+    before = len(listener.on("affectd/kitchen/utterance"))
+    sound_server.play(speech[int(4.3 * 16_000) : int(6.87 * 16_000)])
+    wait_until(
+        lambda: len(listener.on("affectd/kitchen/utterance")) > before, "the reading arrives"
+    )
+
+
+def test_a_microphone_that_is_unplugged_is_heard_again_when_it_is_back(
+    running: Running, sound_server: SoundServer, listener: Listener, speech: NDArray[np.int16]
+) -> None:
+    sound_server.unplug()
+    assert wait_for_state(listener, "lost")["reason"]
+    sound_server.plug()
+    told = wait_for_state(listener, "listening", RETURNS_S)
+    assert told["gaps"] >= 1
+    assert told["lost_s"] > 0
+    speak(sound_server, listener, speech)
+    assert running.stop() == 0
+    assert "Traceback" not in running.said
+
+
+def test_a_sound_server_that_is_killed_is_heard_again_when_it_is_back(
+    running: Running, sound_server: SoundServer, listener: Listener, speech: NDArray[np.int16]
+) -> None:
+    sound_server.kill()
+    wait_for_state(listener, "lost")
+    sound_server.start()
+    wait_for_state(listener, "listening", RETURNS_S)
+    speak(sound_server, listener, speech)
+    assert running.stop() == 0
+
+
+def test_another_microphone_takes_over_with_a_gap_that_is_told(
+    running: Running, sound_server: SoundServer, listener: Listener
+) -> None:
+    sound_server.plug("other")
+    sound_server.unplug()
+    wait_until(lambda: health(listener)["gaps"] >= 1, "the gap is told")
+    assert running.stop() == 0
+
+
+def test_a_frozen_sound_server_ends_the_service_within_half_a_minute(
+    running: Running, sound_server: SoundServer
+) -> None:
+    sound_server.freeze()
+    assert running.process.wait(30) == 1
+    assert "the sound system has not returned from" in running.said
+    assert "Traceback" not in running.said
+
+
+def test_no_recording_stream_exists_while_paused(
+    running: Running, sound_server: SoundServer, listener: Listener, speech: NDArray[np.int16]
+) -> None:
+    running.process.send_signal(signal.SIGUSR1)
+    wait_for_state(listener, "paused")
+    assert sound_server.recordings() == ""
+    assert listener.on("affectd/kitchen/listening")[-1] == b"OFF"
+    running.process.send_signal(signal.SIGUSR2)
+    told = wait_for_state(listener, "listening", RETURNS_S)
+    assert told["lost_s"] == 0
+    speak(sound_server, listener, speech)
+    assert running.stop() == 0
+
+
+def test_a_pause_by_mqtt_survives_a_kill(
+    running: Running,
+    sound_server: SoundServer,
+    listener: Listener,
+    mosquitto: Mosquitto,
+    tmp_path: Path,
+) -> None:
+    topic = "affectd/kitchen/listening/set"
+    listener.client.publish(topic, b"perhaps", 1)
+    listener.client.publish(topic, b"OFF", 1)
+    wait_for_state(listener, "paused")
+    assert "is not obeyed: it is neither ON nor OFF" in running.said
+    running.process.kill()
+    running.process.wait()
+    again = Running(sound_server, tmp_path, mqtt__port=mosquitto.port)
+    wait_until(lambda: "paused (it was told not to listen)" in again.said, "it is paused again")
+    assert sound_server.recordings() == ""
+    listener.client.publish(topic, b"ON", 1)
+    wait_for_state(listener, "listening", RETURNS_S)
+    assert again.stop() == 0
+
+
+def test_a_retained_command_is_not_obeyed(
+    running: Running,
+    listener: Listener,
+    mosquitto: Mosquitto,
+    sound_server: SoundServer,
+    tmp_path: Path,
+) -> None:
+    assert running.stop() == 0
+    listener.client.publish("affectd/kitchen/listening/set", b"OFF", 1, retain=True)
+    again = Running(sound_server, tmp_path, mqtt__port=mosquitto.port)
+    wait_until(lambda: "is not obeyed: it is retained" in again.said, "it is refused")
+    assert health(listener)["listening"] != "paused"
+    assert again.stop() == 0
