@@ -177,6 +177,7 @@ class SoundServer:
             "XDG_RUNTIME_DIR": str(home),
             "PULSE_SERVER": f"unix:{home / 'native'}",
         }
+        self.silence = threading.Event()  # while it is set, the microphone delivers nothing
         self._closed = threading.Event()
         self._to_play: list[NDArray[np.int16]] = []
         self._feeder = threading.Thread(target=self._feed, daemon=True)
@@ -248,6 +249,8 @@ class SoundServer:
             due += 0.03
             if not rest.size and self._to_play:
                 rest = self._to_play.pop(0)
+            if self.silence.is_set():
+                continue
             hiss = random.integers(-2, 3, max(0, 480 - rest.size)).astype(np.int16)
             block, rest = np.concatenate([rest[:480], hiss]), rest[480:]
             try:

@@ -1,6 +1,7 @@
 """A microphone that comes back: opened again, without end, whenever it is lost."""
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -10,7 +11,15 @@ from typing import Final
 import numpy as np
 
 from affectd.daemon.capture.converter import Converter
-from affectd.daemon.capture.portaudio import Stream, bounded, choose, devices, library, refresh
+from affectd.daemon.capture.portaudio import (
+    Stream,
+    bounded,
+    choose,
+    devices,
+    library,
+    refresh,
+    surroundings,
+)
 from affectd.daemon.capture.source import Block, Hearing, State
 from affectd.daemon.capture.watch import Watch
 from affectd.daemon.errors import AudioHangsError, DeviceError
@@ -21,6 +30,8 @@ logger = logging.getLogger(__name__)
 POLL_S: Final = 0.03
 TURN_S: Final = 0.5  # at most between two blocks, if only empty ones
 PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0)  # before another attempt to open; the last one ever after
+LOOK_S: Final = 60.0  # after which devices are looked for even if nothing seems to have changed
+SURE: Final = 3  # attempts after a loss that look for devices in any case
 MUTE: Final = "it delivers nothing but zeros; see whether it is muted, by a switch or in the mixer"
 
 
@@ -43,12 +54,21 @@ class Microphone:
         self._heard_at = time.time()
         self._until_s = time.monotonic()  # until when all was heard
         self._strange: set[int] = set()  # rates at which the device delivered another one
+        self._looked_s = _now()  # when devices were looked for last,
+        self._around = surroundings(os.environ)  # and what was around then
         self.hearing = Hearing("opening", device=wanted or "the default microphone")
 
     @property
     def name(self) -> str:
         """The device's name, or what is looked for until one was found."""
         return self.hearing.device
+
+    @property
+    def position(self) -> int:
+        """Samples at 16 kHz until now, those included that were missed."""
+        if self.hearing.state in ("listening", "silent"):
+            return self._heard
+        return self._heard + round((_now() - self._until_s) * RATE_HZ)
 
     def pause(self) -> None:
         """Close the device and forget what was not published yet; safe to repeat."""
@@ -83,7 +103,7 @@ class Microphone:
             if stop.is_set() or self.is_paused:
                 continue
             try:
-                stream = self._opened(look_again=failures > 0)
+                stream = self._opened(failures)
             except AudioHangsError:
                 raise
             except DeviceError as error:
@@ -98,10 +118,15 @@ class Microphone:
         """When a sample was heard, counted back from the newest."""
         return self._heard_at - (self._heard - sample) / RATE_HZ
 
-    def _opened(self, look_again: bool) -> Stream:
+    def _opened(self, failures: int) -> Stream:
+        """Open the device; look for devices again if there may be others than when it failed."""
+
         def call() -> Stream:
-            if look_again:
+            around = surroundings(os.environ)
+            is_long_ago = _now() - self._looked_s >= LOOK_S
+            if failures and (failures <= SURE or is_long_ago or around != self._around):
                 refresh()
+                self._looked_s, self._around = _now(), around
             device = choose(devices(), self._wanted)
             rates_hz = dict.fromkeys([RATE_HZ, device.rate_hz, 48_000, 44_100])
             usual = [rate_hz for rate_hz in rates_hz if rate_hz not in self._strange]

@@ -39,6 +39,7 @@ class Recording:
                 )
             self.duration_s = file.frames / file.samplerate
         self._began = time.time()
+        self.position = 0
 
     @property
     def name(self) -> str:
@@ -67,10 +68,14 @@ class Recording:
                 due = 0.0 if self._fast else began + read / file.samplerate - time.monotonic()
                 if stop.wait(due) if due > 0 else stop.is_set():
                     return
-                yield Block(converter.push(block))
+                yield self._played(converter.push(block))
             if read == 0:
                 raise RecordingError(f"{self._path} holds no samples; record it again")
-            yield Block(converter.flush())
+            yield self._played(converter.flush())
+
+    def _played(self, samples: NDArray[np.int16]) -> Block:
+        self.position += samples.size
+        return Block(samples)
 
     def time_of(self, sample: int) -> float:
         """When a sample was played, had it been played at the pace of a microphone."""

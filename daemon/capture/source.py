@@ -46,6 +46,10 @@ class Source(Protocol):
     def hearing(self) -> Hearing:
         """How it is doing now."""
 
+    @property
+    def position(self) -> int:
+        """Samples at 16 kHz since the capture began until now, those included that were missed."""
+
     def blocks(self, stop: threading.Event) -> Iterator[Block]:
         """Yield blocks as they come, mono, 16 kHz, until the source ends or stop is set.
 
