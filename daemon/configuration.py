@@ -42,9 +42,15 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
             _put(values, keys, _converted(text, kind))
             sources[".".join(keys)] = name
     try:
-        return msgspec.convert(values, Settings)
+        settings = msgspec.convert(values, Settings)
     except msgspec.ValidationError as error:
         raise SettingsError(_explain(str(error), values, sources, str(path))) from error
+    if settings.mood.agree > settings.mood.of:
+        raise SettingsError(
+            f"{path}: mood.agree is {settings.mood.agree}, but only mood.of {settings.mood.of} "
+            "readings are looked at; set mood.agree to that or less"
+        )
+    return settings
 
 
 def _read(path: Path) -> dict[str, Any]:

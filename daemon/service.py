@@ -5,6 +5,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from affectd import __version__
@@ -12,7 +13,8 @@ from affectd.daemon.capture.source import Hearing, Source
 from affectd.daemon.emotion.classifier import Classifier
 from affectd.daemon.emotion.decision import Reading
 from affectd.daemon.emotion.labels import EMOTIONS
-from affectd.daemon.emotion.mood import Mood, MoodState
+from affectd.daemon.emotion.monitor import Monitor, MonitorSpec
+from affectd.daemon.emotion.mood import Mood, MoodSpec, MoodState
 from affectd.daemon.emotion.voice import Voice
 from affectd.daemon.publish.messages import (
     HealthMessage,
@@ -22,7 +24,8 @@ from affectd.daemon.publish.messages import (
     iso,
 )
 from affectd.daemon.speech.ear import Ear, Heard
-from affectd.daemon.speech.level import level_dbfs, snr_db
+from affectd.daemon.speech.level import QualitySpec, clipped_share, flaws, level_dbfs, snr_db
+from affectd.daemon.speech.presence import Presence, PresenceSpec
 from affectd.daemon.speech.vad import RATE_HZ
 
 logger = logging.getLogger(__name__)
@@ -47,6 +50,16 @@ class Publisher(Protocol):
         """Take how the node is doing, at each change of what it hears and every HEALTH_S."""
 
 
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """What follows from speech and readings over time."""
+
+    presence: Presence = field(default_factory=lambda: Presence(PresenceSpec()))
+    mood: Mood = field(default_factory=lambda: Mood(MoodSpec()))
+    monitor: Monitor = field(default_factory=lambda: Monitor(MonitorSpec()))
+    quality: QualitySpec = field(default_factory=QualitySpec)
+
+
 class Service:
     """Listens to one source until it ends or is told to stop."""
 
@@ -57,7 +70,7 @@ class Service:
         ear: Ear,
         classifier: Classifier,
         voice: Voice,
-        mood: Mood,
+        decisions: Decisions,
         publishers: Sequence[Publisher],
     ) -> None:
         self._node = node
@@ -65,13 +78,14 @@ class Service:
         self._ear = ear
         self._classifier = classifier
         self._voice = voice
-        self._mood = mood
+        self._presence, self._mood = decisions.presence, decisions.mood
+        self._monitor, self._quality = decisions.monitor, decisions.quality
         self._publishers = publishers
         self._is_speaking = False
         self._since = (-1, "")  # sample and time at which the mood began
         self._began_s = time.monotonic()
-        self._told: tuple[str, str, float] | None = None  # state, reason and time of newest health
-        self._readings = 0
+        self._told: tuple[Any, float] | None = None  # of the newest health, and when
+        self._readings = self._dropped = 0
         self._inference_ms: float | None = None
 
     def run(
@@ -100,32 +114,36 @@ class Service:
             arrived = time.perf_counter()
             self._ear.skip(block.skipped)
             for heard in self._ear.push(block.samples):
-                self._follow_speech()
+                self._follow_speech(self._ear.is_speaking)
                 if heard is not None:
                     yield heard, arrived
             if block.is_private:
                 self._ear.forget()
             elif block.is_last and (cut := self._ear.flush()) is not None:
                 yield cut, arrived
-            self._follow_speech()
+            if block.is_last:
+                self._presence.end()
+                self._follow_speech(False)
+            if self._mood.rest(self._source.position):
+                self._publish_mood(self._mood.state)
             self._follow_health()
             on_turn(self._source.hearing)
         arrived = time.perf_counter()
         if not stop.is_set() and (last := self._ear.flush()) is not None:
             yield last, arrived
 
-    def _follow_speech(self) -> None:
-        if self._ear.is_speaking != self._is_speaking:
-            self._is_speaking = self._ear.is_speaking
+    def _follow_speech(self, is_speaking: bool) -> None:
+        is_speaking = self._presence.push(is_speaking, self._ear.position)
+        if is_speaking != self._is_speaking:
+            self._is_speaking = is_speaking
             self._publish_speech()
 
     def _follow_health(self) -> None:
         hearing, now_s = self._source.hearing, time.monotonic()
-        if self._told is not None:
-            *told, told_s = self._told
-            if told == [hearing.state, hearing.reason] and now_s - told_s < HEALTH_S:
-                return
-        self._told = (hearing.state, hearing.reason, now_s)
+        news = (hearing.state, hearing.reason, self._monitor.warning)
+        if self._told is not None and self._told[0] == news and now_s - self._told[1] < HEALTH_S:
+            return
+        self._told = (news, now_s)
         message = HealthMessage(
             node=self._node,
             listening=hearing.state,
@@ -136,7 +154,9 @@ class Service:
             gaps=hearing.gaps,
             lost_s=round(hearing.lost_s, 1),
             drift_ppm=None if hearing.drift_ppm is None else round(hearing.drift_ppm, 1),
+            warning=self._monitor.warning,
             utterances=self._readings,
+            dropped=self._dropped,
             voice_utterances=self._voice.utterances,
             inference_ms=self._inference_ms,
             uptime_s=round(now_s - self._began_s, 1),
@@ -149,18 +169,25 @@ class Service:
         began = time.perf_counter()
         reading = self._classifier.read(heard.features, heard.frames, self._voice.mean_std())
         self._inference_ms = round(1000 * (time.perf_counter() - began), 3)
+        fields = reading_fields(
+            heard, reading, self._classifier.model, self._voice.utterances, self._quality
+        )
+        if self._quality.drop and fields["flaws"]:
+            self._dropped += 1
+            return
         self._readings += 1
         message = UtteranceMessage(
             id=secrets.token_hex(8),
             node=self._node,
             time=iso(self._source.time_of(heard.utterance.start)),
             latency_ms=round(1000 * (time.perf_counter() - arrived), 3),
-            **reading_fields(heard, reading, self._classifier.model, self._voice.utterances),
+            **fields,
         )
         for publisher in self._publishers:
             publisher.utterance(message)
         if reading.is_speech:
             end = heard.utterance.start + heard.utterance.samples.size
+            self._monitor.push(reading.emotion, end)
             self._publish_mood(self._mood.push(reading, end))
             self._voice.hear(heard.features, heard.frames)
 
@@ -184,11 +211,11 @@ class Service:
 
 
 def reading_fields(
-    heard: Heard, reading: Reading, model: str, voice_utterances: int
+    heard: Heard, reading: Reading, model: str, voice_utterances: int, quality: QualitySpec
 ) -> dict[str, Any]:
     """The fields of an UtteranceMessage that tell of the utterance itself, in their order."""
     utterance = heard.utterance
-    snr = snr_db(utterance)
+    snr, clipped = snr_db(utterance), clipped_share(utterance)
     return {
         "duration_s": utterance.samples.size / RATE_HZ,
         "emotion": reading.emotion,
@@ -200,6 +227,8 @@ def reading_fields(
         "level_dbfs": round(level_dbfs(utterance), 1),
         "snr_db": None if snr is None else round(snr, 1),
         "speech_ratio": round(utterance.speech_ratio, DIGITS),
+        "clipped": round(clipped, DIGITS),
+        "flaws": flaws(snr, clipped, quality),
         "speech_probability": round(reading.speech_probability, DIGITS),
         "model": model,
         "voice_utterances": voice_utterances,

@@ -7,7 +7,11 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from affectd.daemon.emotion.monitor import MonitorSpec
+from affectd.daemon.emotion.mood import MoodSpec
 from affectd.daemon.errors import SettingsError
+from affectd.daemon.speech.level import QualitySpec
+from affectd.daemon.speech.presence import PresenceSpec
 from affectd.daemon.speech.vad import DEFAULT_MODE
 
 CREDENTIAL: Final = "mqtt_password"  # name of the systemd credential
@@ -31,6 +35,16 @@ class Speech(Section, frozen=True):
     """How speech is found."""
 
     vad_mode: Annotated[int, Meta(ge=0, le=3)] = DEFAULT_MODE
+    on_delay_s: Annotated[float, Meta(ge=0, le=60)] = PresenceSpec().on_delay_s
+    off_delay_s: Annotated[float, Meta(ge=0, le=3600)] = PresenceSpec().off_delay_s
+
+
+class QualitySettings(Section, frozen=True):
+    """Which utterances are marked as noisy or clipped, and what becomes of them."""
+
+    least_snr_db: Annotated[float, Meta(ge=-100, le=100)] = QualitySpec().least_snr_db
+    most_clipped: Share = QualitySpec().most_clipped
+    drop: bool = QualitySpec().drop
 
 
 class EmotionSettings(Section, frozen=True):
@@ -46,7 +60,19 @@ class EmotionSettings(Section, frozen=True):
 class MoodSettings(Section, frozen=True):
     """How readings become a mood."""
 
-    half_life_s: Annotated[float, Meta(gt=0, le=86_400)] = 60.0
+    half_life_s: Annotated[float, Meta(gt=0, le=86_400)] = MoodSpec().half_life_s
+    agree: Annotated[int, Meta(ge=1, le=100)] = MoodSpec().agree
+    of: Annotated[int, Meta(ge=1, le=100)] = MoodSpec().of
+    margin: Share = MoodSpec().margin
+    idle_after_s: Annotated[float, Meta(gt=0, le=86_400)] = MoodSpec().idle_after_s
+
+
+class MonitorSettings(Section, frozen=True):
+    """When readings that are all alike are reported in health."""
+
+    readings: Annotated[int, Meta(ge=2, le=10_000)] = MonitorSpec().readings
+    over_s: Annotated[float, Meta(ge=0, le=604_800)] = MonitorSpec().over_s
+    share: Annotated[float, Meta(gt=0.5, le=1)] = MonitorSpec().share
 
 
 class Mqtt(Section, frozen=True):
@@ -74,7 +100,9 @@ class Settings(Section, frozen=True):
     audio: Audio = Audio()
     speech: Speech = Speech()
     emotion: EmotionSettings = EmotionSettings()
+    quality: QualitySettings = QualitySettings()
     mood: MoodSettings = MoodSettings()
+    monitor: MonitorSettings = MonitorSettings()
     mqtt: Mqtt = Mqtt()
     log: Log = Log()
 

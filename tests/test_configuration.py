@@ -124,6 +124,7 @@ def test_an_empty_environment_variable_stands_for_null(tmp_path: Path) -> None:
             "emotion.threshold is 2; it must be a number from 0 to 1 or null",
         ),
         ("mood: {half_life_s: 0}", "mood.half_life_s is 0; it must be a number above 0 to 86400"),
+        ("mood: {agree: 5}", "mood.agree is 5, but only mood.of 4 readings are looked at; set"),
         ("mood: {half_life_s: .nan}", "mood.half_life_s is nan; it must be a number above 0"),
         (
             "audio: {channel: 0}",

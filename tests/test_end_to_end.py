@@ -144,6 +144,7 @@ def test_speech_goes_on_and_off_and_the_mood_follows(
 ) -> None:
     sound_server.play(clip)
     wait_until(lambda: len(listener.on("affectd/kitchen/mood")) >= 2, "the mood follows")
+    wait_until(lambda: len(listener.on("affectd/kitchen/speech")) >= 3, "the speech ends")
     assert listener.on("affectd/kitchen/speech") == [b"OFF", b"ON", b"OFF"]
     idle, mood = (json.loads(payload) for payload in listener.on("affectd/kitchen/mood"))
     assert (idle["mood"], mood["utterances"]) == ("idle", 1)

@@ -1,4 +1,5 @@
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,12 +10,15 @@ from numpy.typing import NDArray
 
 from affectd.daemon.capture.recording import Recording
 from affectd.daemon.emotion.classifier import Classifier
-from affectd.daemon.emotion.mood import Mood
+from affectd.daemon.emotion.monitor import Monitor, MonitorSpec
+from affectd.daemon.emotion.mood import Mood, MoodSpec
 from affectd.daemon.emotion.voice import FixedVoice, Voice
 from affectd.daemon.publish.messages import HealthMessage, MoodMessage, UtteranceMessage
-from affectd.daemon.service import Service
+from affectd.daemon.service import Decisions, Service
 from affectd.daemon.speech.ear import Ear
+from affectd.daemon.speech.level import QualitySpec
 from affectd.daemon.speech.mfcc import FeatureSpec
+from affectd.daemon.speech.presence import Presence, PresenceSpec
 from affectd.daemon.speech.segmenter import SegmenterSpec
 from affectd.daemon.speech.vad import DEFAULT_MODE
 from tests.bundles import gated
@@ -51,13 +55,19 @@ def new_voice(classifier: Classifier, kind: type[Voice] = Voice) -> Voice:
 
 
 def run(
-    path: Path, classifier: Classifier, fast: bool = True, voice: Voice | None = None
+    path: Path,
+    classifier: Classifier,
+    fast: bool = True,
+    voice: Voice | None = None,
+    decisions: Decisions | None = None,
 ) -> Collector:
     collector = Collector()
     ear = Ear(FeatureSpec(), SegmenterSpec(), DEFAULT_MODE)
     voice = voice or new_voice(classifier)
-    source, mood = Recording(path, fast=fast), Mood(60)
-    Service("kitchen", source, ear, classifier, voice, mood, [collector]).run(threading.Event())
+    source, decisions = Recording(path, fast=fast), decisions or Decisions()
+    Service("kitchen", source, ear, classifier, voice, decisions, [collector]).run(
+        threading.Event()
+    )
     return collector
 
 
@@ -117,8 +127,9 @@ def test_what_is_no_speech_moves_neither_voice_nor_mood(closed_gate: Classifier)
     np.testing.assert_array_equal(voice.mean_std(), new_voice(closed_gate).mean_std())
 
 
-def test_speech_goes_on_and_off_in_turn_and_ends_off(heard: Collector) -> None:
-    states = heard.of(bool)
+def test_speech_goes_on_and_off_in_turn_and_ends_off(open_gate: Classifier) -> None:
+    at_once = Decisions(presence=Presence(PresenceSpec(0.0, 0.0)))
+    states = run(DEMO, open_gate, decisions=at_once).of(bool)
     assert len(states) >= 5
     assert states == [number % 2 == 1 for number in range(len(states))]
 
@@ -168,6 +179,49 @@ def test_a_stop_ends_the_service_with_speech_off(classifier: Classifier) -> None
     ear = Ear(FeatureSpec(), SegmenterSpec(), DEFAULT_MODE)
     stop.set()
     voice = new_voice(classifier)
-    Service("kitchen", Recording(DEMO), ear, classifier, voice, Mood(60), [collector]).run(stop)
+    source = Recording(DEMO)
+    Service("kitchen", source, ear, classifier, voice, Decisions(), [collector]).run(stop)
     assert collector.of(UtteranceMessage) == []
     assert collector.events[-1] is False
+
+
+def test_utterances_that_are_clipped_are_marked(open_gate: Classifier, tmp_path: Path) -> None:
+    path = tmp_path / "loud.wav"
+    speech = Recording(DEMO).samples()[16_000 * 4 : 16_000 * 7] / 32768
+    soundfile.write(path, np.clip(speech / np.abs(speech).max() * 8, -1, 1), 16_000)
+    (reading, *_) = run(path, open_gate).of(UtteranceMessage)
+    assert reading.clipped > 0.02
+    assert reading.flaws == ["clipped"]
+
+
+def test_what_is_marked_may_be_withheld_and_is_counted(open_gate: Classifier) -> None:
+    decisions = Decisions(quality=QualitySpec(least_snr_db=100.0, drop=True))
+    voice = new_voice(open_gate)
+    collector = run(DEMO, open_gate, voice=voice, decisions=decisions)
+    assert all(reading.snr_db is None for reading in collector.of(UtteranceMessage))
+    assert voice.utterances == len(collector.of(UtteranceMessage))
+    assert len(collector.of(UtteranceMessage)) < 8
+
+
+def test_after_a_long_silence_the_mood_is_idle_again(open_gate: Classifier, tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    speech = Recording(DEMO).samples()[16_000 * 4 : 16_000 * 7]
+    soundfile.write(path, np.concatenate([speech, np.zeros(16_000 * 20, np.int16)]), 16_000)
+    decisions = Decisions(mood=Mood(MoodSpec(idle_after_s=10.0)))
+    moods = run(path, open_gate, decisions=decisions).of(MoodMessage)
+    assert moods[-2].mood != "idle"
+    assert (moods[-1].mood, moods[-1].confidence) == ("idle", 0.0)
+
+
+def test_readings_that_are_all_alike_are_told_in_health(
+    open_gate: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = FeatureSpec()
+    silence = np.zeros((spec.n_frames, spec.n_mfcc), np.float32)
+    mean_std = new_voice(open_gate).mean_std()
+    always = replace(open_gate.read(silence, spec.n_frames, mean_std), emotion="angry")
+    monkeypatch.setattr(Classifier, "read", lambda *_: always)
+    decisions = Decisions(monitor=Monitor(MonitorSpec(readings=5, over_s=5.0)))
+    told = run(DEMO, open_gate, decisions=decisions).health_messages
+    assert told[0].warning == ""
+    assert told[-1].warning.startswith("5 of the last 5 readings are angry")

@@ -12,7 +12,7 @@ import msgspec
 
 from affectd.daemon import configuration
 from affectd.daemon.capture.recording import Recording
-from affectd.daemon.commands.run import classifier_of, ear_of, voice_of
+from affectd.daemon.commands.run import classifier_of, ear_of, quality_of, voice_of
 from affectd.daemon.emotion.classifier import Classifier
 from affectd.daemon.errors import AffectdError
 from affectd.daemon.publish.console import verdict
@@ -45,11 +45,11 @@ def run(args: argparse.Namespace) -> int:
 def _read(path: Path, settings: Settings, classifier: Classifier) -> Iterator[dict[str, Any]]:
     """The utterances of a recording, which is a voice of its own, as `--json` prints them."""
     recording = Recording(path, channel=settings.audio.channel)
-    voice = voice_of(settings, classifier.bundle)
+    voice, quality = voice_of(settings, classifier.bundle), quality_of(settings)
     blocks = (block.samples for block in recording.blocks(threading.Event()))
     for heard in ear_of(settings).listen(blocks):
         reading = classifier.read(heard.features, heard.frames, voice.mean_std())
-        found = reading_fields(heard, reading, classifier.model, voice.utterances)
+        found = reading_fields(heard, reading, classifier.model, voice.utterances, quality)
         yield {"file": _printable(str(path)), "start_s": heard.utterance.start / RATE_HZ} | found
         if reading.is_speech:
             voice.hear(heard.features, heard.frames)

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from affectd.daemon import configuration
@@ -20,7 +21,8 @@ from affectd.daemon.capture.source import Source
 from affectd.daemon.emotion import bundle as bundles
 from affectd.daemon.emotion.bundle import Bundle
 from affectd.daemon.emotion.classifier import Classifier
-from affectd.daemon.emotion.mood import Mood
+from affectd.daemon.emotion.monitor import Monitor, MonitorSpec
+from affectd.daemon.emotion.mood import Mood, MoodSpec
 from affectd.daemon.emotion.voice import FixedVoice, Voice
 from affectd.daemon.emotion.voice_file import KeptVoice
 from affectd.daemon.errors import SettingsError
@@ -29,7 +31,7 @@ from affectd.daemon.publish.console import Console
 from affectd.daemon.publish.mqtt import MqttPublisher
 from affectd.daemon.publish.pause_file import PauseFile
 from affectd.daemon.publish.reading_log import ReadingLog
-from affectd.daemon.service import Publisher, Service
+from affectd.daemon.service import Decisions, Publisher, Service
 from affectd.daemon.settings import (
     Mqtt,
     Settings,
@@ -40,7 +42,9 @@ from affectd.daemon.settings import (
     voice_path,
 )
 from affectd.daemon.speech.ear import Ear
+from affectd.daemon.speech.level import QualitySpec
 from affectd.daemon.speech.mfcc import FeatureSpec
+from affectd.daemon.speech.presence import Presence, PresenceSpec
 from affectd.daemon.speech.segmenter import SegmenterSpec
 from affectd.daemon.supervisor import Supervisor
 
@@ -90,8 +94,31 @@ def service_of(
     publishers: Sequence[Publisher],
 ) -> Service:
     """A service as configured."""
-    ear, mood = ear_of(settings), Mood(settings.mood.half_life_s)
-    return Service(settings.node, source, ear, classifier, voice, mood, publishers)
+    return Service(
+        settings.node,
+        source,
+        ear_of(settings),
+        classifier,
+        voice,
+        decisions_of(settings),
+        publishers,
+    )
+
+
+def decisions_of(settings: Settings) -> Decisions:
+    """What follows from readings, as configured."""
+    speech, asdict = settings.speech, msgspec.structs.asdict
+    return Decisions(
+        presence=Presence(PresenceSpec(speech.on_delay_s, speech.off_delay_s)),
+        mood=Mood(MoodSpec(**asdict(settings.mood))),
+        monitor=Monitor(MonitorSpec(**asdict(settings.monitor))),
+        quality=quality_of(settings),
+    )
+
+
+def quality_of(settings: Settings) -> QualitySpec:
+    """What is noisy or clipped, as configured."""
+    return QualitySpec(**msgspec.structs.asdict(settings.quality))
 
 
 def ear_of(settings: Settings) -> Ear:

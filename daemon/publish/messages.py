@@ -69,6 +69,11 @@ class UtteranceMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Meta(description="voiced above other frames; null if every frame is voiced"),
     ]
     speech_ratio: Annotated[Share, Meta(description="share of voiced frames")]
+    clipped: Annotated[Share, Meta(description="share of the samples that are clipped")]
+    flaws: Annotated[
+        list[Literal["noisy", "clipped"]],
+        Meta(description="why the reading may be worth less, by the limits of `quality`"),
+    ]
     speech_probability: Annotated[
         Share, Meta(description="that it is speech and no other sound, by a network of its own")
     ]
@@ -85,7 +90,9 @@ class MoodMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The slow state of the room: topic affectd/<node>/mood, retained, and a line of the log."""
 
     node: Annotated[str, Meta(description="the affectd that heard it", min_length=1)]
-    mood: Annotated[Emotion | Literal["idle"], Meta(description="idle until something was heard")]
+    mood: Annotated[
+        Emotion | Literal["idle"], Meta(description="idle if nothing was heard for long")
+    ]
     since: Annotated[Time, Meta(description="when this mood began")]
     confidence: Annotated[Share, Meta(description="smoothed probability of the mood")]
     probabilities: Annotated[Probabilities, Meta(description="smoothed over the readings")]
@@ -112,7 +119,11 @@ class HealthMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         float | None,
         Meta(description="how much faster than this machine's clock it runs; null until known"),
     ]
+    warning: Annotated[
+        str, Meta(description="that readings are all alike for too long; empty if they are not")
+    ]
     utterances: Annotated[int, Meta(ge=0, description="readings since the service began")]
+    dropped: Annotated[int, Meta(ge=0, description="that were noisy or clipped, and withheld")]
     voice_utterances: Annotated[int, Meta(ge=0, description="that the node's voice is known by")]
     inference_ms: Annotated[
         float | None, Meta(description="that the newest reading took; null before the first")

@@ -38,6 +38,11 @@ class Ear:
         """Whether an utterance is being spoken now."""
         return self._segmenter.is_speaking
 
+    @property
+    def position(self) -> int:
+        """Sample index behind the last whole frame, skipped ones counted."""
+        return self._segmenter.position
+
     def push(self, block: NDArray[np.int16]) -> Iterator[Heard | None]:
         """Take samples, shape (n,); yield for each frame what ended with it, or None."""
         samples = np.concatenate([self._rest, block])

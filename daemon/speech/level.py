@@ -1,4 +1,6 @@
-"""How loud an utterance is, and how far above what surrounds it."""
+"""How loud an utterance is, how far above what surrounds it, and how much of it is clipped."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -7,6 +9,24 @@ from affectd.daemon.speech.vad import FRAME
 
 # RMS of one least significant bit: digital silence has no level of its own.
 SILENCE_DBFS = -90.3
+CEILING = 32_700  # where some converters clip, short of full scale
+RUN = 2  # samples in a row: one alone may be a peak
+
+
+@dataclass(frozen=True, slots=True)
+class QualitySpec:
+    """Which utterances are noisy or clipped, and whether these are withheld."""
+
+    least_snr_db: float = 3.0  # below which an utterance is noisy
+    most_clipped: float = 0.02  # share of its samples above which it is clipped, 0..1
+    drop: bool = False
+
+
+def flaws(snr: float | None, clipped: float, spec: QualitySpec) -> list[str]:
+    """Which of `noisy` and `clipped` an utterance is."""
+    is_noisy = snr is not None and snr < spec.least_snr_db
+    found = {"noisy": is_noisy, "clipped": clipped > spec.most_clipped}
+    return [name for name, is_so in found.items() if is_so]
 
 
 def level_dbfs(utterance: Utterance) -> float:
@@ -20,6 +40,15 @@ def snr_db(utterance: Utterance) -> float | None:
     if utterance.voiced.all():
         return None
     return _dbfs(powers[utterance.voiced].mean()) - _dbfs(powers[~utterance.voiced].mean())
+
+
+def clipped_share(utterance: Utterance) -> float:
+    """Share of the samples, 0..1, that lie in runs of RUN or more at one end of the scale."""
+    samples = utterance.samples
+    ends = (samples >= CEILING) | (samples <= -CEILING)
+    edges = np.flatnonzero(np.diff(ends, prepend=False, append=False))
+    lengths = edges[1::2] - edges[::2]
+    return float(lengths[lengths >= RUN].sum() / samples.size)
 
 
 def _frame_powers(utterance: Utterance) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":

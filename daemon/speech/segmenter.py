@@ -54,6 +54,11 @@ class Segmenter:
         """The frames, in order, of the utterance that is being spoken; empty between two."""
         return self._frames
 
+    @property
+    def position(self) -> int:
+        """Sample index behind the newest frame."""
+        return self._pushed * FRAME
+
     def push(self, frame: NDArray[np.int16], voiced: bool) -> Utterance | None:
         """Take the next frame, shape (480,); return the utterance that it ends, if any."""
         if frame.shape != (FRAME,):

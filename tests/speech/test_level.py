@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from affectd.daemon.speech.level import level_dbfs, snr_db
+from affectd.daemon.speech.level import QualitySpec, clipped_share, flaws, level_dbfs, snr_db
 from affectd.daemon.speech.segmenter import Utterance
 from affectd.daemon.speech.vad import FRAME
 
@@ -36,3 +36,18 @@ def test_digital_silence_has_a_finite_level() -> None:
     one = Utterance(silent, 0, np.array([True, False]))
     assert level_dbfs(one) == pytest.approx(-90.3)
     assert snr_db(one) == 0
+
+
+def test_what_stands_at_the_end_of_the_scale_is_clipped() -> None:
+    samples = np.zeros(FRAME, np.int16)
+    samples[10:58] = 32_767
+    samples[100:124] = -32_768
+    samples[200] = 32_767  # a peak
+    assert clipped_share(Utterance(samples, 0, np.array([True]))) == pytest.approx(72 / FRAME)
+
+
+def test_flaws_are_what_lies_beyond_the_limits() -> None:
+    spec = QualitySpec(least_snr_db=3.0, most_clipped=0.02)
+    assert flaws(3.0, 0.02, spec) == []
+    assert flaws(None, 0.0, spec) == []
+    assert flaws(2.9, 0.021, spec) == ["noisy", "clipped"]
