@@ -105,6 +105,8 @@ class Service:
             if self._is_speaking:
                 self._is_speaking = False
                 self._publish_speech()
+            self._told = None  # so that the newest counts are told
+            self._follow_health()
 
     def _heard(
         self, stop: threading.Event, on_turn: Callable[[Hearing], None]
@@ -140,7 +142,7 @@ class Service:
 
     def _follow_health(self) -> None:
         hearing, now_s = self._source.hearing, time.monotonic()
-        news = (hearing.state, hearing.reason, self._monitor.warning)
+        news = (hearing.state, hearing.reason, bool(self._monitor.warning))
         if self._told is not None and self._told[0] == news and now_s - self._told[1] < HEALTH_S:
             return
         self._told = (news, now_s)

@@ -70,9 +70,9 @@ class MoodSettings(Section, frozen=True):
 class MonitorSettings(Section, frozen=True):
     """When readings that are all alike are reported in health."""
 
-    readings: Annotated[int, Meta(ge=2, le=10_000)] = MonitorSpec().readings
-    over_s: Annotated[float, Meta(ge=0, le=604_800)] = MonitorSpec().over_s
+    over_s: Annotated[float, Meta(ge=0, le=86_400)] = MonitorSpec().over_s
     share: Annotated[float, Meta(gt=0.5, le=1)] = MonitorSpec().share
+    readings: Annotated[int, Meta(ge=2, le=10_000)] = MonitorSpec().readings
 
 
 class Mqtt(Section, frozen=True):

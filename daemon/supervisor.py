@@ -29,6 +29,7 @@ class Supervisor:
         self._is_ready = False
         self._alive_s = float("-inf")  # when that was told last
         self._status = ""
+        self._is_failing = False
 
     def turn(self, hearing: Hearing) -> None:
         """Take that the service has turned over, and how it hears."""
@@ -64,8 +65,11 @@ class Supervisor:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
                 channel.sendto("\n".join(lines).encode(), address)
         except OSError as error:
-            logger.warning("systemd cannot be told anything (%s)", error)
-            self._address = ""
+            if not self._is_failing:
+                logger.warning("systemd cannot be told anything (%s)", error)
+            self._is_failing = True
+        else:
+            self._is_failing = False
 
 
 def _watchdog_s(environment: Mapping[str, str]) -> float:

@@ -113,7 +113,7 @@ def _check_belong_together(final: dict[str, Any], report: dict[str, Any], workdi
             f"{workdir}/evaluation has no speech gate; run `affectd train gate` first"
         )
     gate = {name: report[tables.GATE][name] for name in ("epochs", "noise")}
-    ours = (final["recipe"], final["features"], final["data"], final["gate"])
+    ours = (final["recipe"], final["features"], final["data"], final.get("gate"))
     theirs = (report["config"]["recipe"], report["features"], report["data"], gate)
     whats = ("recipe", "features", "data", "gate")
     for what, one, other in zip(whats, ours, theirs, strict=True):

@@ -66,7 +66,7 @@ speakers, each fold calibrated on its own validation speakers:
 {calibration}
 
 The speech gate lets {speech_kept} % of the utterances of unseen speakers through, at a probability
-of {gate} or more.
+of {gate} or more; `affectd train gate` measures that, on the same folds.
 
 ## Limits
 

@@ -99,6 +99,15 @@ def test_a_frozen_sound_server_ends_the_service_within_half_a_minute(
     assert "Traceback" not in running.said
 
 
+def test_a_sound_server_that_is_frozen_before_the_start_ends_the_service(
+    sound_server: SoundServer, tmp_path: Path
+) -> None:
+    sound_server.freeze()
+    service = Running(sound_server, tmp_path)
+    assert service.process.wait(30) == 1
+    assert "the sound system has not returned from looking for microphones" in service.said
+
+
 def test_no_recording_stream_exists_while_paused(
     running: Running, sound_server: SoundServer, listener: Listener, speech: NDArray[np.int16]
 ) -> None:
@@ -128,7 +137,7 @@ def test_a_pause_by_mqtt_survives_a_kill(
     running.process.kill()
     running.process.wait()
     again = Running(sound_server, tmp_path, mqtt__port=mosquitto.port)
-    wait_until(lambda: "paused (it was told not to listen)" in again.said, "it is paused again")
+    wait_until(lambda: "listening is paused, as it was before" in again.said, "it is paused again")
     assert sound_server.recordings() == ""
     listener.client.publish(topic, b"ON", 1)
     wait_for_state(listener, "listening", RETURNS_S)

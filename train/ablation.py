@@ -52,12 +52,9 @@ def ablate(
     only = Data(data.examples)
     results: dict[str, list[Run]] = {}
     for name, change in changes.items():
-        tried_on = {TRIED_ON.get(key, STRONGER) for key in change} or set(config.networks)
-        networks = [network for network in config.networks if network in tried_on]
-        if not networks:
-            continue
+        networks = {TRIED_ON.get(key, STRONGER) for key in change} or {STRONGER, *TRIED_ON.values()}
         recipe = config.recipe.changed(change)
-        changed = replace(config, recipe=recipe, networks=tuple(networks))
+        changed = replace(config, recipe=recipe, networks=tuple(sorted(networks)))
         place = folder / (name.replace(" ", "-"))
         results[name] = run_all(only, changed, place, jobs, scheduler)
     uars = {

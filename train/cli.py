@@ -56,7 +56,6 @@ def parser() -> argparse.ArgumentParser:
     ablate = _command(
         commands, "ablate", "measure on validation speakers what each ingredient brings", _ablate
     )
-    options.add_networks(ablate, ("cnn", "lstm"))
     ablate.add_argument(
         "--only", nargs="+", metavar="CHANGE", help="of the changes, only these (default: all)"
     )
@@ -97,7 +96,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_music(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    text = "play the scores of a game into recordings of music, for --noise"
+    text = "play the scores of a game into recordings of music, for --music"
     command = commands.add_parser(
         "music",
         help=text,
@@ -207,7 +206,7 @@ def _ablate(args: argparse.Namespace) -> None:
             f"there is no change {', '.join(map(repr, unknown))}; there are {', '.join(CHANGES)}"
         )
     data, _ = _data(args)
-    config = replace(_config(args), networks=tuple(args.networks))
+    config = _config(args)
     changes = {name: CHANGES[name] for name in dict.fromkeys(names)}
     place = args.workdir / "ablation"
     result = ablate(data, config, changes, place, args.jobs, args.scheduler)

@@ -87,12 +87,17 @@ def put_beside(
 ) -> None:
     """Keep a result of another command beside the report, and tell it there.
 
-    name: one of BESIDE. recipe: must be that of the report; None for any.
+    name: one of BESIDE. recipe: must be that of the report; None for any. Raises ReportError, and
+    keeps nothing, if there is a report that it does not belong to.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    made = {"data": digest(data.examples), "recipe": asdict(recipe) if recipe else None}
-    (folder / f"{name}.json").write_text(json.dumps(made | {"result": result}, indent=1) + "\n")
-    if (folder / FILE).exists():
+    path, asked = folder / f"{name}.json", asdict(recipe) if recipe else None
+    kept = {"data": digest(data.examples), "recipe": asked, "result": result}
+    is_told = (folder / FILE).exists()
+    if is_told:
+        _check(path, kept, _report(folder))
+    path.write_text(json.dumps(kept, indent=1) + "\n")
+    if is_told:
         _tell(folder)
 
 
@@ -107,6 +112,12 @@ def load(folder: Path) -> dict[str, Any]:
 
     Raises ReportError if one is damaged, they do not belong together, or there is no report.
     """
+    report = _report(folder)
+    found = {name: _beside(folder / f"{name}.json", report) for name in BESIDE}
+    return report | {name: result for name, result in found.items() if result is not None}
+
+
+def _report(folder: Path) -> dict[str, Any]:
     path = folder / FILE
     try:
         report: dict[str, Any] = json.loads(path.read_text())
@@ -120,25 +131,28 @@ def load(folder: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(report, dict) or not report.keys() >= KEYS:
         raise ReportError(f"{path} is no report; run `affectd train evaluate` again")
-    found = {name: _beside(folder / f"{name}.json", report) for name in BESIDE}
-    return report | {name: result for name, result in found.items() if result is not None}
+    return report
 
 
 def _beside(path: Path, report: dict[str, Any]) -> dict[str, Any] | None:
     try:
         kept = json.loads(path.read_text())
         result: dict[str, Any] = kept["result"]
-        data, recipe = kept["data"], kept["recipe"]
+        _check(path, kept, report)
     except FileNotFoundError:
         return None
     except (KeyError, TypeError, ValueError) as error:
         raise ReportError(f"{path} is damaged ({error}); remove it, or make it again") from error
-    if data != report["data"] or recipe not in (None, report["config"]["recipe"]):
+    return result
+
+
+def _check(path: Path, kept: dict[str, Any], report: dict[str, Any]) -> None:
+    """A result must be of the report's data, and of its recipe if it names one."""
+    if kept["data"] != report["data"] or kept["recipe"] not in (None, report["config"]["recipe"]):
         raise ReportError(
             f"{path} is of another recipe or other recordings than the evaluation beside it; "
             "remove it, or make one of them again"
         )
-    return result
 
 
 def summary(report: dict[str, Any]) -> dict[str, Any]:

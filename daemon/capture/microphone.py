@@ -30,8 +30,9 @@ logger = logging.getLogger(__name__)
 POLL_S: Final = 0.03
 TURN_S: Final = 0.5  # at most between two blocks, if only empty ones
 PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0)  # before another attempt to open; the last one ever after
-LOOK_S: Final = 60.0  # after which devices are looked for even if nothing seems to have changed
-SURE: Final = 3  # attempts after a loss that look for devices in any case
+SURE: Final = 3  # looks for devices after a loss, or when something around has changed
+LOOK_S: Final = 60.0  # after which they are looked for even if nothing seems to have
+PAUSED: Final = "it was told not to listen"
 MUTE: Final = "it delivers nothing but zeros; see whether it is muted, by a switch or in the mixer"
 
 
@@ -41,22 +42,30 @@ class Microphone:
     pause(), resume() and hearing may be used from any thread.
     """
 
-    def __init__(self, wanted: str | None, channel: int | None) -> None:
+    def __init__(self, wanted: str | None, channel: int | None, paused: bool = False) -> None:
         """wanted: a part of its name and host API (see choose); channel: which one, from 1.
 
-        None hears the default device, and all channels mixed. Raises DeviceError if PortAudio is
-        missing.
+        None hears the default device, and all channels mixed. paused: begin so. Raises DeviceError
+        if PortAudio is missing, and AudioHangsError if it does not return.
         """
-        library()
+        bounded(library, "looking for microphones")
         self._wanted, self._channel = wanted, channel
-        self._paused = threading.Event()
         self._heard = 0  # samples until now at 16 kHz, with those that were skipped
         self._heard_at = time.time()
-        self._until_s = time.monotonic()  # until when all was heard
+        self._until_s = _now()  # until when all was heard
+        self._lost_since_s: float | None = None
+        self._rested_s = 0.0  # until when it was paused last
         self._strange: set[int] = set()  # rates at which the device delivered another one
-        self._looked_s = _now()  # when devices were looked for last,
+        self._looks = 0  # for devices, that are due
+        self._looked_s = _now()  # when they were looked for last,
         self._around = surroundings(os.environ)  # and what was around then
-        self.hearing = Hearing("opening", device=wanted or "the default microphone")
+        # Plain values, so that pause() may be called wherever it is: nothing waits for them.
+        self.is_paused, self._pauses = paused, 0
+        self.hearing = Hearing(
+            "paused" if paused else "opening",
+            PAUSED if paused else "",
+            device=wanted or "the default microphone",
+        )
 
     @property
     def name(self) -> str:
@@ -72,27 +81,23 @@ class Microphone:
 
     def pause(self) -> None:
         """Close the device and forget what was not published yet; safe to repeat."""
-        self._paused.set()
+        self._pauses += 1
+        self.is_paused = True
 
     def resume(self) -> None:
         """Listen again; safe to repeat."""
-        self._paused.clear()
+        self.is_paused = False
 
     def listen(self, may: bool) -> None:
         """Resume if it may be listened, else pause."""
         self.resume() if may else self.pause()
-
-    @property
-    def is_paused(self) -> bool:
-        """Whether pause() was called last."""
-        return self._paused.is_set()
 
     def blocks(self, stop: threading.Event) -> Iterator[Block]:
         """Yield what is heard until stop is set, whatever becomes of the device.
 
         Raises AudioHangsError if the audio library does not return from a call.
         """
-        self._until_s = time.monotonic()
+        self._until_s = _now()
         failures = 0
         while not stop.is_set():
             if self.is_paused:
@@ -107,12 +112,17 @@ class Microphone:
             except AudioHangsError:
                 raise
             except DeviceError as error:
+                if not failures:
+                    self._looks = SURE
                 self._lose(str(error))
                 failures += 1
                 continue
             before = self._heard
             yield from self._listen(stream, stop)
-            failures = 1 if self._heard > before else failures + 1
+            if self._heard > before:
+                failures, self._looks = 1, SURE
+            else:
+                failures += 1
 
     def time_of(self, sample: int) -> float:
         """When a sample was heard, counted back from the newest."""
@@ -123,10 +133,11 @@ class Microphone:
 
         def call() -> Stream:
             around = surroundings(os.environ)
-            is_long_ago = _now() - self._looked_s >= LOOK_S
-            if failures and (failures <= SURE or is_long_ago or around != self._around):
+            if around != self._around:
+                self._around, self._looks = around, SURE
+            if self._looks or (failures and _now() - self._looked_s >= LOOK_S):
+                self._looks, self._looked_s = max(0, self._looks - 1), _now()
                 refresh()
-                self._looked_s, self._around = _now(), around
             device = choose(devices(), self._wanted)
             rates_hz = dict.fromkeys([RATE_HZ, device.rate_hz, 48_000, 44_100])
             usual = [rate_hz for rate_hz in rates_hz if rate_hz not in self._strange]
@@ -141,10 +152,10 @@ class Microphone:
     def _listen(self, stream: Stream, stop: threading.Event) -> Iterator[Block]:
         """Yield blocks until the stream must be given up, and close it."""
         converter, watch = Converter(stream.rate_hz, self._channel), Watch(stream.rate_hz, _now())
-        overflows, turn_s = self.hearing.overflows, _now()
+        overflows, pauses, turn_s = self.hearing.overflows, self._pauses, _now()
         reason: str | None = None
         try:
-            while reason is None and not stop.wait(POLL_S) and not self.is_paused:
+            while reason is None and self._pauses == pauses and not stop.wait(POLL_S):
                 raw, now_s = stream.ring.read(), _now()
                 reason = watch.push(now_s, len(raw), is_zero=not raw.any())
                 if stream.ended.is_set():
@@ -165,38 +176,41 @@ class Microphone:
                     yield Block()
                     turn_s = now_s
         finally:
-            self._until_s = watch.reached_s
+            is_private = self._pauses != pauses
             bounded(stream.close, "closing the microphone")
-        if self.is_paused:
             stream.ring.clear()
-        elif reason is not None:
-            if watch.is_strange:
-                self._strange.add(stream.rate_hz)
+        if watch.is_strange:
+            self._strange.add(stream.rate_hz)
+        if reason is not None and not is_private:
             self._lose(reason)
+        self._heard -= self._heard % FRAME  # the ear drops a part of a frame here, too
         if not stop.is_set():
-            yield Block(is_last=True, is_private=self.is_paused)
+            yield Block(is_last=True, is_private=is_private)
 
     def _skipped(self, reached_s: float, length_s: float) -> int:
-        """Samples, whole frames of them, between what was heard before and the newest block.
-
-        Those that were lost are counted; a pause is no loss.
-        """
-        missed_s = max(0.0, reached_s - length_s - self._until_s)
-        self._until_s = reached_s
+        """Samples, whole frames of them, between what was heard before and the newest block."""
+        began_s, until_s, self._until_s = reached_s - length_s, self._until_s, reached_s
         if self.hearing.state in ("listening", "silent"):
             return 0
-        if self.hearing.state == "lost":
-            lost_s = self.hearing.lost_s + missed_s
-            self.hearing = replace(self.hearing, lost_s=lost_s)
-        skipped = round(missed_s * RATE_HZ / FRAME) * FRAME
+        self._count_loss(began_s)
+        skipped = round(max(0.0, began_s - until_s) * RATE_HZ / FRAME) * FRAME
         self._heard += skipped
         return skipped
 
+    def _count_loss(self, until_s: float) -> None:
+        """Add up what was lost until then, if something was."""
+        if self._lost_since_s is not None:
+            lost_s = self.hearing.lost_s + max(0.0, until_s - self._lost_since_s)
+            self.hearing = replace(self.hearing, lost_s=lost_s)
+        self._lost_since_s = None
+
     def _rest(self, stop: threading.Event) -> Iterator[Block]:
         """Hear nothing while paused."""
-        self._tell("paused", "it was told not to listen")
+        self._count_loss(_now())
+        self._tell("paused", PAUSED)
         while self.is_paused and not stop.is_set():
             yield from self._wait(stop, TURN_S)
+        self._rested_s = _now()
         self._tell("opening", "")
 
     def _wait(self, stop: threading.Event, pause_s: float) -> Iterator[Block]:
@@ -207,7 +221,8 @@ class Microphone:
             pass
 
     def _lose(self, reason: str) -> None:
-        if self.hearing.state != "lost":
+        if self._lost_since_s is None:
+            self._lost_since_s = max(self._until_s, self._rested_s)
             self.hearing = replace(self.hearing, gaps=self.hearing.gaps + 1)
         self._tell("lost", reason)
 

@@ -6,6 +6,8 @@ abandoned; after that the library must not be called any more, and the process h
 
 import atexit
 import gc
+import os
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,10 +46,12 @@ class Device:
 
 
 def devices() -> list[Device]:
-    """List the input devices. Raises DeviceError if PortAudio is missing."""
+    """List the input devices. Raises DeviceError if PortAudio is missing or cannot tell."""
     sd = library()
-    default = sd.default.device[0]
-    apis = sd.query_hostapis()
+    try:
+        default, apis, found = sd.default.device[0], sd.query_hostapis(), sd.query_devices()
+    except sd.PortAudioError as error:
+        raise DeviceError(f"the microphones cannot be listed: {error.args[0]}") from error
     return [
         Device(
             index=index,
@@ -57,7 +61,7 @@ def devices() -> list[Device]:
             rate_hz=round(info["default_samplerate"]),
             is_default=index == default,
         )
-        for index, info in enumerate(sd.query_devices())
+        for index, info in enumerate(found)
         if info["max_input_channels"] > 0
     ]
 
@@ -115,11 +119,13 @@ class Stream:
                 callback=self._write,
                 finished_callback=self.ended.set,
             )
+        except sd.PortAudioError as error:
+            raise self._refused(error) from error
+        try:
             self._stream.start()
         except sd.PortAudioError as error:
-            raise DeviceError(
-                f"the microphone {device.name!r} cannot be opened: {error.args[0]}"
-            ) from error
+            self._stream.close()
+            raise self._refused(error) from error
 
     def close(self) -> None:
         """Close the device."""
@@ -127,6 +133,9 @@ class Stream:
         self._stream.close()
         del self._stream
         gc.collect()  # sounddevice's stream and its callback hold each other, and so the ring
+
+    def _refused(self, error: Exception) -> DeviceError:
+        return DeviceError(f"the microphone {self.device.name!r} cannot be opened: {error.args[0]}")
 
     def _write(self, samples: NDArray[np.int16], _frames: int, _time: object, status: Any) -> None:
         self.ring.write(samples)
@@ -164,11 +173,15 @@ def _refusal(device: Device, rate_hz: int, channels: int) -> str | None:
 def refresh() -> None:
     """Let PortAudio look for devices again: it lists them once, when it starts.
 
-    Costs 0.1 s, and 12 KiB that are never freed where a sound server answers.
+    Costs 0.1 s, and 12 KiB that are never freed where a sound server answers. Raises DeviceError.
     """
     sd = library()
-    sd._terminate()
-    sd._initialize()
+    try:
+        if sd._initialized:  # not if it failed the last time
+            sd._terminate()
+        sd._initialize()
+    except sd.PortAudioError as error:
+        raise DeviceError(f"the sound system cannot be looked at: {error.args[0]}") from error
 
 
 def surroundings(environment: Mapping[str, str]) -> tuple[object, ...]:
@@ -209,12 +222,18 @@ def bounded(call: Callable[[], T], what: str, patience_s: float = PATIENCE_S) ->
             raised.append(error)
 
     thread = threading.Thread(target=run, name="audio", daemon=True)
+    standard_error = os.dup(2)
     thread.start()
     thread.join(patience_s)
+    if thread.is_alive():  # sounddevice sends it to nowhere while PortAudio starts
+        os.dup2(standard_error, 2)
+    os.close(standard_error)
     if raised:
         raise raised[0]
     if not returned:
-        atexit.unregister(library()._exit_handler)
+        at_exit = getattr(sys.modules.get("sounddevice"), "_exit_handler", None)
+        if at_exit is not None:
+            atexit.unregister(at_exit)
         raise AudioHangsError(
             f"the sound system has not returned from {what} within {patience_s:g} s and cannot be "
             "used any more; see whether the sound server answers (`pactl info`), and start "
@@ -224,11 +243,16 @@ def bounded(call: Callable[[], T], what: str, patience_s: float = PATIENCE_S) ->
 
 
 def library() -> ModuleType:
-    """PortAudio. Raises DeviceError if it is missing."""
+    """PortAudio, which looks for devices when it is loaded.
+
+    Raises DeviceError if it is missing, or fails at that.
+    """
     try:
         import sounddevice
     except OSError as error:  # sounddevice's word for a missing library
         raise DeviceError(
             "the PortAudio library is missing; install it with `sudo apt install libportaudio2`"
         ) from error
+    except Exception as error:  # PortAudioError, of the module that could not be loaded
+        raise DeviceError(f"the sound system cannot be looked at: {error}") from error
     return sounddevice  # type: ignore[no-any-return]

@@ -28,6 +28,7 @@ class Watch:
         self._anchor_s = now_s  # when it would have been, had no sample come late
         self._late_s = 0.0  # of the newest sample
         self._least_late_s = 0.0  # in this window
+        self._longest_pause_s = 0.0  # between two arrivals in this window
         self._missing_since_s: float | None = None
         self._window = (now_s, 0)  # when it began, and the samples until then
         self.is_strange = False  # whether it delivers another rate than was asked for
@@ -69,6 +70,8 @@ class Watch:
         if self._began_s is None:
             self._began_s = self._anchor_s = self._sound_s = now_s - samples / self._rate_hz
             self._window = (now_s, samples)
+        else:
+            self._longest_pause_s = max(self._longest_pause_s, now_s - self._newest_s)
         self._samples += samples
         self._newest_s = now_s
         if not is_zero:
@@ -85,6 +88,8 @@ class Watch:
         elif self._missing_since_s is None:
             self._missing_since_s = now_s
         elif now_s - self._missing_since_s >= SETTLED_S:
+            if self._longest_pause_s < GAP_S / 2:  # nothing was missed at once: it is too slow
+                return self._strange(now_s)
             return f"{self._late_s:.1f} s are missing; what follows may be of another device"
         return None
 
@@ -93,10 +98,16 @@ class Watch:
         if self._began_s is None or now_s - since_s < WINDOW_S:
             return None
         measured = (self._samples - before) / (now_s - since_s)
+        if abs(measured / self._rate_hz - 1) > STRAYS:
+            return self._strange(now_s)
         self._window = (now_s, self._samples)
+        self._longest_pause_s = 0.0
         self._anchor_s += self._least_late_s  # so much slower is the device's clock
         self._least_late_s = self._late_s = self._late_s - self._least_late_s
-        if abs(measured / self._rate_hz - 1) <= STRAYS:
-            return None
+        return None
+
+    def _strange(self, now_s: float) -> str:
+        since_s, before = self._window
+        measured = (self._samples - before) / (now_s - since_s)
         self.is_strange = True
         return f"it delivers {measured:.0f} Hz where {self._rate_hz} Hz were asked for"

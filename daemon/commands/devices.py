@@ -4,12 +4,12 @@ import argparse
 
 import msgspec
 
-from affectd.daemon.capture.portaudio import choose, devices
+from affectd.daemon.capture.portaudio import bounded, choose, devices
 
 
 def run(args: argparse.Namespace) -> int:
     """Print a line for each input device. Raises DeviceError if there is none."""
-    found = devices()
+    found = bounded(devices, "looking for microphones")
     default = choose(found, None)
     for device in found:
         if args.json:

@@ -3,10 +3,11 @@
 import argparse
 import logging
 import os
+import queue
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -80,9 +81,13 @@ def run(args: argparse.Namespace) -> int:
         logger.info("readings are logged to %s", log.path)
         publishers: list[Publisher] = [publisher, log, Console()]
         if isinstance(source, Microphone):
-            publishers.insert(0, _obeying(source, settings))
+            pause = _obeying(source, pause_path(settings, os.environ))
+            stack.callback(pause.close)
+            publishers.insert(0, pause)
         service = service_of(settings, source, classifier, voice, publishers)
-        service.run(stop, Supervisor(os.environ).turn)
+        supervisor = Supervisor(os.environ)
+        service.run(stop, supervisor.turn)
+        supervisor.stopping()
     return 0
 
 
@@ -142,19 +147,33 @@ def voice_of(settings: Settings, bundle: Bundle) -> Voice:
 def stop_on_signal() -> threading.Event:
     """An event that SIGTERM and Ctrl-C set."""
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    on_signals({signal.SIGTERM: stop.set, signal.SIGINT: stop.set})
     return stop
 
 
-def _obeying(microphone: Microphone, settings: Settings) -> PauseFile:
-    """Let SIGUSR1 pause a microphone, and SIGUSR2 resume it; pause it now if it was before."""
-    signal.signal(signal.SIGUSR1, lambda *_: microphone.pause())
-    signal.signal(signal.SIGUSR2, lambda *_: microphone.resume())
-    kept = PauseFile(pause_path(settings, os.environ))
-    if kept.is_paused:
-        microphone.pause()
-    return kept
+def on_signals(actions: Mapping[int, Callable[[], None]]) -> None:
+    """Do what belongs to a signal whenever it comes, in a thread of its own.
+
+    A handler interrupts the main thread anywhere, perhaps while it holds the lock of what the
+    action wants; putting into a SimpleQueue is safe there.
+    """
+    came: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def act() -> None:
+        while True:
+            actions[came.get()]()
+
+    for number in actions:
+        signal.signal(number, lambda number, _: came.put(number))
+    threading.Thread(target=act, name="signals", daemon=True).start()
+
+
+def _obeying(microphone: Microphone, kept: Path) -> PauseFile:
+    """Let SIGUSR1 pause a microphone, and SIGUSR2 resume it; a file keeps that over restarts."""
+    if microphone.is_paused:
+        logger.info("listening is paused, as it was before; SIGUSR2 or MQTT resumes it")
+    on_signals({signal.SIGUSR1: microphone.pause, signal.SIGUSR2: microphone.resume})
+    return PauseFile(kept, lambda: microphone.is_paused)
 
 
 def _kept_voice(settings: Settings, bundle: Bundle, stack: ExitStack) -> Voice:
@@ -181,4 +200,5 @@ def _source(settings: Settings, recording: Path | None, fast: bool) -> Source:
     channel = settings.audio.channel
     if recording is not None:
         return Recording(recording, channel=channel, fast=fast)
-    return Microphone(settings.audio.device, channel)
+    paused = pause_path(settings, os.environ).exists()
+    return Microphone(settings.audio.device, channel, paused)

@@ -14,9 +14,9 @@ USUAL = ("neutral", "calm")
 class MonitorSpec:
     """When readings count as collapsed to one emotion."""
 
-    readings: int = 40  # the newest so many,
-    over_s: float = 1800.0  # made within no less than this time,
-    share: float = 0.95  # of which at least so many, 0..1, are one emotion but neutral and calm
+    over_s: float = 1800.0  # for so long
+    share: float = 0.95  # at least so many of the readings, 0..1, were one emotion,
+    readings: int = 40  # and there were no fewer of them
 
 
 class Monitor:
@@ -24,19 +24,25 @@ class Monitor:
 
     def __init__(self, spec: MonitorSpec) -> None:
         self._spec = spec
-        self._recent: deque[tuple[str, int]] = deque(maxlen=spec.readings)
+        self._recent: deque[tuple[str, int]] = deque()
+        self._counts: Counter[str] = Counter()
 
     def push(self, emotion: str, at: int) -> None:
         """Take the emotion of a reading made at a sample index; `unknown` is left out."""
-        if emotion != UNKNOWN:
-            self._recent.append((emotion, at))
+        if emotion == UNKNOWN:
+            return
+        self._recent.append((emotion, at))
+        self._counts[emotion] += 1
+        # One reading from before is kept, so that the others are known to reach back far enough.
+        while len(self._recent) > 1 and at - self._recent[1][1] >= self._spec.over_s * RATE_HZ:
+            self._counts[self._recent.popleft()[0]] -= 1
 
     @property
     def warning(self) -> str:
         """What is odd, for people; empty if nothing is."""
         if len(self._recent) < self._spec.readings:
             return ""
-        emotion, count = Counter(emotion for emotion, _ in self._recent).most_common(1)[0]
+        emotion, count = self._counts.most_common(1)[0]
         over_s = (self._recent[-1][1] - self._recent[0][1]) / RATE_HZ
         is_odd = count >= self._spec.share * len(self._recent) and over_s >= self._spec.over_s
         if emotion in USUAL or not is_odd:

@@ -1,6 +1,6 @@
 """The slow state of a room: readings smoothed over time, with hysteresis."""
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd.daemon.emotion.decision import Reading
-from affectd.daemon.emotion.labels import EMOTIONS
+from affectd.daemon.emotion.labels import EMOTIONS, UNKNOWN
 from affectd.daemon.speech.vad import RATE_HZ
 
 # The mood where nothing was heard for long.
@@ -41,8 +41,8 @@ class MoodState:
 class Mood:
     """Sums readings, weighted by confidence, with a weight that halves every half-life.
 
-    The emotion with the most evidence becomes the mood at once if there is none; else it must lead
-    by the margin, or be what enough of the last readings were.
+    The emotion with the most evidence becomes the mood at once if there is none. Then another one
+    must lead by the margin, or be what enough of the last readings were.
     """
 
     def __init__(self, spec: MoodSpec) -> None:
@@ -83,6 +83,8 @@ class Mood:
         now, leader = self.state.mood, EMOTIONS[int(smooth.argmax())]
         if now == IDLE:
             return leader
+        likeliest, count = Counter(self._recent).most_common(1)[0]
+        if count >= self._spec.agree and likeliest != UNKNOWN:
+            return likeliest
         leads_by = smooth.max() - smooth[EMOTIONS.index(now)]
-        agrees = self._recent.count(leader) >= self._spec.agree
-        return leader if agrees or leads_by >= self._spec.margin else now
+        return leader if leads_by >= self._spec.margin else now

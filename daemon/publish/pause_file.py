@@ -1,6 +1,7 @@
 """Whether a node was told not to listen, over restarts: a file that is there, or not."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from affectd.daemon.publish.messages import HealthMessage, MoodMessage, UtteranceMessage
@@ -9,19 +10,15 @@ logger = logging.getLogger(__name__)
 
 
 class PauseFile:
-    """Follows the health of a node: while it is paused there is an empty file.
+    """While a node is paused there is an empty file; it follows each health, and `close`.
 
     If it cannot be made or removed that is told once; the pause itself holds all the same.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, is_paused: Callable[[], bool]) -> None:
+        """is_paused: whether the node is."""
+        self._path, self._is_paused = path, is_paused
         self._is_failing = False
-
-    @property
-    def is_paused(self) -> bool:
-        """Whether the node was paused when it was heard of last."""
-        return self._path.exists()
 
     def utterance(self, message: UtteranceMessage) -> None:
         """Leave it out."""
@@ -32,10 +29,14 @@ class PauseFile:
     def speech(self, is_speaking: bool) -> None:
         """Leave it out."""
 
-    def health(self, message: HealthMessage) -> None:
+    def health(self, message: HealthMessage) -> None:  # noqa: ARG002
         """Make the file, or remove it."""
+        self.close()
+
+    def close(self) -> None:
+        """The same."""
         try:
-            if message.listening == "paused":
+            if self._is_paused():
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 self._path.touch(mode=0o600)
             else:

@@ -86,6 +86,8 @@ class Choosy:
         self._callback, self.finish = callback, finished_callback
         return self
 
+    _initialized = True
+
     def _exit_handler(self) -> None:
         pass
 
@@ -190,7 +192,7 @@ def test_what_was_missed_is_skipped_in_whole_frames(choosy: Choosy) -> None:
     again = next(block for block in blocks if block.samples.size)
     assert again.skipped % 480 == 0
     assert source.hearing.state == "listening"
-    newest = heard + again.skipped + again.samples.size
+    newest = heard - heard % 480 + again.skipped + again.samples.size
     assert source.time_of(newest) == source._heard_at
 
 
@@ -207,6 +209,23 @@ def test_a_paused_microphone_is_closed_and_what_was_spoken_forgotten(choosy: Cho
     assert next(block for block in blocks if block.samples.size)
     assert source.hearing.lost_s == 0
     assert source.hearing.gaps == 0
+
+
+def test_a_pause_that_ends_while_the_device_closes_is_private_all_the_same(
+    choosy: Choosy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Microphone(None, None)
+    blocks = source.blocks(threading.Event())
+    next(block for block in blocks if block.samples.size)
+    source.pause()
+    monkeypatch.setattr(choosy, "close", source.resume)
+    assert next(block for block in blocks if block.is_last).is_private
+
+
+def test_a_microphone_may_begin_paused(choosy: Choosy) -> None:
+    source = Microphone(None, None, paused=True)
+    assert source.hearing.state == "paused"
+    assert not next(source.blocks(threading.Event())).samples.size
 
 
 def test_a_call_that_hangs_is_abandoned_with_an_error(choosy: Choosy) -> None:

@@ -78,6 +78,14 @@ def test_the_mood_changes_when_another_emotion_leads_by_the_margin() -> None:
     assert mood.push(reading("sad", 0.8), 2 * SECOND).mood == "sad"
 
 
+def test_readings_that_agree_change_the_mood_though_more_was_said_before() -> None:
+    mood = Mood(MoodSpec(half_life_s=1e9, margin=1.0, agree=3, of=4))
+    for second in range(20):
+        mood.push(reading("neutral", 0.9), second * SECOND)
+    moods = [mood.push(reading("angry", 0.6), (20 + n) * SECOND).mood for n in range(3)]
+    assert moods == ["neutral", "neutral", "angry"]
+
+
 def test_the_mood_is_idle_after_a_long_silence_and_begins_anew() -> None:
     mood = Mood(MoodSpec(idle_after_s=60))
     mood.push(reading("angry", 0.9), 10 * SECOND)

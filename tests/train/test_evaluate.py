@@ -219,7 +219,8 @@ def test_an_ablation_compares_validation_speakers(
     few_actors: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = f"train ablate --ravdess {few_actors} --workdir {tmp_path} --jobs 1".split()
-    words += ["--folds", "1", "--seeds", "1", "--set", "epochs=1", "--networks", "cnn", "--only"]
+    words += ["--folds", "1", "--seeds", "1", "--set", "epochs=1", "--set", "filters=2"]
+    words += ["--set", "width=8", "--set", "units=4", "--only"]
     assert main([*words, "without label smoothing"]) == 0
     table = capsys.readouterr().out
     assert "| the recipe | " in table

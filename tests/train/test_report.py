@@ -84,6 +84,16 @@ def test_a_result_of_another_recipe_or_other_data_is_refused(
             report.load(tmp_path)
 
 
+def test_a_result_that_does_not_belong_to_a_report_replaces_none(
+    examples: Examples, tmp_path: Path
+) -> None:
+    evaluated(tmp_path, Data(examples), Recipe())
+    others = Data(replace(examples, clips=examples.clips[1:]))
+    with pytest.raises(report.ReportError, match="other recordings"):
+        report.put_beside(tmp_path, FORMATS, others, {}, Recipe())
+    assert not (tmp_path / "formats.json").exists()
+
+
 @pytest.mark.parametrize("content", ["{", "{}", "[]"])
 def test_a_damaged_result_beside_a_report_is_told(
     content: str, examples: Examples, tmp_path: Path
