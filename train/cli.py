@@ -38,6 +38,13 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     fetch.add_command(commands)
     _add_music(commands)
+    _add_measuring(commands)
+    _add_final(commands)
+    _add_report(commands)
+    return top
+
+
+def _add_measuring(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     evaluate = _command(
         commands, "evaluate", "measure every network on speakers it has never heard", _evaluate
     )
@@ -66,6 +73,9 @@ def parser() -> argparse.ArgumentParser:
         commands, "formats", "measure what smaller weights cost, after `evaluate`", _formats
     )
     options.add_recipe(formats)
+
+
+def _add_final(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     final = _command(
         commands, "final", "fit CNN, LSTM and gate on all, for `affectd export`", _final
     )
@@ -78,6 +88,9 @@ def parser() -> argparse.ArgumentParser:
     ancestor.add_argument(
         "--seeds", type=options.positive, default=3, help="repetitions (default: 3)"
     )
+
+
+def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     report = commands.add_parser(
         "report",
         help="show the figures of an evaluation",
@@ -92,7 +105,6 @@ def parser() -> argparse.ArgumentParser:
     )
     report.add_argument("--json", action="store_true", help="print the main figures as JSON")
     report.set_defaults(run=_report)
-    return top
 
 
 def _add_music(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -92,18 +92,24 @@ def test_a_network_is_taught_what_others_say_of_an_utterance(
     np.testing.assert_allclose(np.sort(of_label)[:, :-1], 0, atol=1e-6)
 
 
-def test_a_network_is_distilled_from_others_that_hear_the_same_rows(
-    examples: Examples, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    parts = split(examples, 0, 0)
-    drawn: list[int] = []
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The rows that networks are fed while they are fitted."""
+    rows_fed: list[int] = []
     real = Adaptation.normalised
 
     def recorded(self: object, rows: NDArray[np.int64], *others: object) -> NDArray[np.float32]:
-        drawn.extend(rows.tolist())
+        rows_fed.extend(rows.tolist())
         return real(self, rows, *others)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Adaptation, "normalised", recorded)
+    return rows_fed
+
+
+def test_a_network_is_distilled_from_others_that_hear_the_same_rows(
+    examples: Examples, drawn: list[int]
+) -> None:
+    parts = split(examples, 0, 0)
     small = Recipe(epochs=1, distil=0.5, members=1, filters=2, width=8, units=4)
     taught = fit(examples, parts.train, None, "mlp", small, seed=0)
     alone = fit(examples, parts.train, None, "mlp", replace(small, distil=0.0), seed=0)
@@ -111,18 +117,8 @@ def test_a_network_is_distilled_from_others_that_hear_the_same_rows(
     assert taught.curves["loss"] != alone.curves["loss"]
 
 
-def test_an_epoch_draws_no_row_but_those_given(
-    examples: Examples, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_epoch_draws_no_row_but_those_given(examples: Examples, drawn: list[int]) -> None:
     parts = split(examples, 0, 0)
-    drawn: list[int] = []
-    real = Adaptation.normalised
-
-    def recorded(self: object, rows: NDArray[np.int64], *others: object) -> NDArray[np.float32]:
-        drawn.extend(rows.tolist())
-        return real(self, rows, *others)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Adaptation, "normalised", recorded)
     epoch(examples, parts.train, Recipe(others=0.0))
     assert set(drawn) <= set(parts.train.tolist())
     assert set(examples.condition[drawn]) == {0, 1}
