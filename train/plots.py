@@ -169,21 +169,19 @@ def trials(evaluation: Evaluation, path: Path) -> None:
 
 def ablation(changes: dict[str, dict[str, dict[str, float]]], path: Path) -> None:
     """Draw what each change to the recipe brings, with its standard error over the runs."""
-    names = [name for name, of in changes.items() if any("gain" in one for one in of.values())]
-    networks = list(next(iter(changes.values())))
-    figure, axes = plt.subplots(figsize=(8, 1.5 + 0.35 * len(names)))
-    height = 0.8 / len(networks)
-    for number, network in enumerate(networks):
-        drawn = [place for place, name in enumerate(names) if network in changes[name]]
-        figures = [changes[names[place]][network] for place in drawn]
-        axes.barh(
-            [place + number * height for place in drawn],
-            [100 * one["gain"] for one in figures],
-            height,
-            xerr=[100 * np.nan_to_num(one["error"]) for one in figures],
-            label=network,
-        )
-    axes.set_yticks(np.arange(len(names)) + (len(networks) - 1) * height / 2, names)
+    figure, axes = plt.subplots(figsize=(8, 1.5 + 0.3 * len(changes)))
+    for network in dict.fromkeys(
+        network for of_change in changes.values() for network in of_change
+    ):
+        drawn = {
+            name: of_change[network]
+            for name, of_change in changes.items()
+            if "gain" in of_change.get(network, {})
+        }
+        if drawn:
+            gains = [100 * one["gain"] for one in drawn.values()]
+            errors = [100 * np.nan_to_num(one["error"]) for one in drawn.values()]
+            axes.barh(list(drawn), gains, xerr=errors, label=network)
     axes.invert_yaxis()
     axes.axvline(0, color="black", lw=0.8)
     axes.set(title="what a change brings on validation speakers", xlabel="UAR gained / points")
