@@ -33,6 +33,7 @@ def running(
     yield service
     if service.process.poll() is None:
         service.process.kill()
+        service.process.wait()
 
 
 def health(listener: Listener) -> dict[str, Any]:
