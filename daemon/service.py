@@ -112,8 +112,12 @@ class Service:
         self, stop: threading.Event, on_turn: Callable[[Hearing], None]
     ) -> Iterator[tuple[Heard, float]]:
         """Utterances, each with the moment at which its last frame arrived."""
+        is_hearing = False
         for block in self._source.blocks(stop):
             arrived = time.perf_counter()
+            if block.samples.size and not is_hearing:
+                is_hearing = True
+                logger.info("hearing %s", self._source.name)
             self._ear.skip(block.skipped)
             for heard in self._ear.push(block.samples):
                 self._follow_speech(self._ear.is_speaking)
