@@ -70,10 +70,10 @@ def test_from_labelled_recordings_to_a_bundle_the_daemon_runs(
     few_actors: Path, few_noises: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     where = f"--ravdess {few_actors} --noise {few_noises} --workdir {tmp_path}"
-    few = "--folds 1 2 --seeds 1"
     recipe = f"{where} --set epochs=1"
-    assert main(f"train evaluate {recipe} {few} --networks cnn lstm".split()) == 0
-    assert main(f"train gate {where} {few} --gate-epochs 1".split()) == 0
+    few = "--folds 1 --seeds 1 --networks cnn lstm"
+    assert main(f"train evaluate {recipe} {few}".split()) == 0
+    assert main(f"train gate {where} --folds 1 2 --seeds 1 --gate-epochs 1".split()) == 0
     assert main(f"train final {recipe} --gate-epochs 1".split()) == 0
     _refuse_figures_of_other_networks(tmp_path, capsys)
     assert main(f"train formats {recipe}".split()) == 0
