@@ -161,7 +161,7 @@ def test_runs_of_other_code_are_not_taken_up(
     only = replace(QUICK, networks=("svm",))
     run_all(Data(examples), only, tmp_path, jobs=1)
     monkeypatch.setattr(runs, "FITTING", runs.FITTING[1:])
-    with pytest.raises(RunError, match=r"it differs in the code\); name another --workdir"):
+    with pytest.raises(RunError, match=r"it differs in code\); name another --workdir"):
         run_all(Data(examples), only, tmp_path, jobs=1)
 
 
