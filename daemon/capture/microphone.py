@@ -81,8 +81,8 @@ class Microphone:
 
     def pause(self) -> None:
         """Close the device and forget what was not published yet; safe to repeat."""
-        self._pauses += 1
         self.is_paused = True
+        self._pauses += 1  # second: who has counted this one sees that it is paused
 
     def resume(self) -> None:
         """Listen again; safe to repeat."""
@@ -100,10 +100,12 @@ class Microphone:
         self._until_s = _now()
         failures = 0
         while not stop.is_set():
+            pauses = self._pauses
             if self.is_paused:
                 yield from self._rest(stop)
                 failures = 0
-            elif failures:
+                continue
+            if failures:
                 yield from self._wait(stop, PAUSES_S[min(failures, len(PAUSES_S)) - 1])
             if stop.is_set() or self.is_paused:
                 continue
@@ -118,7 +120,7 @@ class Microphone:
                 failures += 1
                 continue
             before = self._heard
-            yield from self._listen(stream, stop)
+            yield from self._listen(stream, pauses, stop)
             if self._heard > before:
                 failures, self._looks = 1, SURE
             else:
@@ -149,10 +151,13 @@ class Microphone:
         )
         return stream
 
-    def _listen(self, stream: Stream, stop: threading.Event) -> Iterator[Block]:
-        """Yield blocks until the stream must be given up, and close it."""
+    def _listen(self, stream: Stream, pauses: int, stop: threading.Event) -> Iterator[Block]:
+        """Yield blocks until the stream must be given up, and close it.
+
+        pauses: so many were counted before it was opened; another one ends it.
+        """
         converter, watch = Converter(stream.rate_hz, self._channel), Watch(stream.rate_hz, _now())
-        overflows, pauses, turn_s = self.hearing.overflows, self._pauses, _now()
+        overflows, turn_s = self.hearing.overflows, _now()
         reason: str | None = None
         try:
             while reason is None and self._pauses == pauses and not stop.wait(POLL_S):

@@ -222,6 +222,23 @@ def test_a_pause_that_ends_while_the_device_closes_is_private_all_the_same(
     assert next(block for block in blocks if block.is_last).is_private
 
 
+def test_a_pause_while_the_device_opens_is_noticed(
+    choosy: Choosy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Microphone(None, None)
+    blocks = source.blocks(threading.Event())
+
+    def pause_and_list() -> list[Device]:
+        source.pause()
+        return [device("Choosy", channels=2)]
+
+    monkeypatch.setattr(microphone, "devices", pause_and_list)
+    first = next(blocks)
+    assert first.is_private
+    assert not first.samples.size
+    assert choosy.closed
+
+
 def test_a_microphone_may_begin_paused(choosy: Choosy) -> None:
     source = Microphone(None, None, paused=True)
     assert source.hearing.state == "paused"
