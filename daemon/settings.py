@@ -17,6 +17,7 @@ from affectd.daemon.speech.vad import DEFAULT_MODE
 CREDENTIAL: Final = "mqtt_password"  # name of the systemd credential
 
 NonEmpty = Annotated[str, Meta(min_length=1)]
+NodeName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 
@@ -29,6 +30,12 @@ class Audio(Section, frozen=True):
 
     device: NonEmpty | None = None
     channel: Annotated[int, Meta(ge=1, le=64)] | None = None
+
+
+class Room(Audio, frozen=True, kw_only=True):
+    """Another node in the same process, with a microphone of its own."""
+
+    node: NodeName
 
 
 class Speech(Section, frozen=True):
@@ -55,6 +62,7 @@ class EmotionSettings(Section, frozen=True):
     threshold: Share | None = None
     adapt: bool = True
     voice_folder: NonEmpty | None = None
+    voice_half_life_days: Annotated[float, Meta(gt=0, le=3650)] = 7.0
 
 
 class MoodSettings(Section, frozen=True):
@@ -96,8 +104,9 @@ class Log(Section, frozen=True):
 class Settings(Section, frozen=True):
     """The whole configuration."""
 
-    node: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")] = "home"
+    node: NodeName = "home"
     audio: Audio = Audio()
+    rooms: tuple[Room, ...] = ()
     speech: Speech = Speech()
     emotion: EmotionSettings = EmotionSettings()
     quality: QualitySettings = QualitySettings()
@@ -105,6 +114,14 @@ class Settings(Section, frozen=True):
     monitor: MonitorSettings = MonitorSettings()
     mqtt: Mqtt = Mqtt()
     log: Log = Log()
+
+    def nodes(self) -> "list[Settings]":
+        """The settings of each node of this process, as if it were the only one."""
+        own = msgspec.structs.replace(self, rooms=())
+        return [own] + [
+            msgspec.structs.replace(own, node=room.node, audio=Audio(room.device, room.channel))
+            for room in self.rooms
+        ]
 
 
 def password(settings: Mqtt, environment: Mapping[str, str]) -> str | None:

@@ -202,6 +202,11 @@ class SoundServer:
         assert self._control("load-module", "module-pipe-source", module).returncode == 0
         assert self._control("set-default-source", name).returncode == 0
 
+    def add(self, name: str) -> None:
+        """Plug in another microphone, which hears the same, and leave the default as it is."""
+        module = f"master=mic source_name={name}"
+        assert self._control("load-module", "module-remap-source", module).returncode == 0
+
     def unplug(self) -> None:
         """Take the microphone away."""
         assert self._control("unload-module", "module-pipe-source").returncode == 0

@@ -92,10 +92,12 @@ def test_another_microphone_takes_over_with_a_gap_that_is_told(
 
 
 def test_a_frozen_sound_server_ends_the_service_within_half_a_minute(
-    running: Running, sound_server: SoundServer
+    running: Running, sound_server: SoundServer, listener: Listener
 ) -> None:
     sound_server.freeze()
     assert running.process.wait(30) == 1
+    told = wait_for_state(listener, "failed")
+    assert "cannot be used any more" in told["reason"]
     assert "the sound system has not returned from" in running.said
     assert "Traceback" not in running.said
 
@@ -138,10 +140,14 @@ def test_a_pause_by_mqtt_survives_a_kill(
     running.process.kill()
     running.process.wait()
     again = Running(sound_server, tmp_path, mqtt__port=mosquitto.port)
-    wait_until(lambda: "listening is paused, as it was before" in again.said, "it is paused again")
+    wait_until(lambda: "paused, as it was before" in again.said, "it is paused again")
     assert sound_server.recordings() == ""
-    listener.client.publish(topic, b"ON", 1)
-    wait_for_state(listener, "listening", RETURNS_S)
+
+    def is_heard() -> bool:
+        listener.client.publish(topic, b"ON", 1)  # until it has subscribed
+        return bool(health(listener).get("listening") == "listening")
+
+    wait_until(is_heard, "it listens again")
     assert again.stop() == 0
 
 

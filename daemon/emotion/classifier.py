@@ -1,5 +1,6 @@
 """The networks in TensorFlow Lite: features in, reading out."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
@@ -20,7 +21,10 @@ RUNTIMES: Final = ("ai_edge_litert", "tflite_runtime")
 
 
 class Classifier:
-    """Runs the gate and the chosen networks of a bundle, one thread each, one after the other."""
+    """Runs the gate and the chosen networks of a bundle, one thread each, one after the other.
+
+    read() may be called from several threads, which take turns.
+    """
 
     def __init__(
         self,
@@ -35,6 +39,7 @@ class Classifier:
         confidence, instead of the bundle's. runtime: one of RUNTIMES, or None for the first
         that is installed. Raises BundleError.
         """
+        self._turn = threading.Lock()  # an interpreter is not safe from several threads
         self.bundle = bundles.load(folder)
         self.model = networks
         if networks not in self.bundle.calibration:
@@ -73,11 +78,11 @@ class Classifier:
         self, features: NDArray[np.float32], frames: int, mean_std: tuple[Array, Array]
     ) -> Reading:
         """Read one utterance; arguments as above."""
+        with self._turn:
+            probabilities = self.probabilities(features, frames, mean_std)
+            speech_probability = self.speech_probability(features, frames)
         return decide(
-            self.probabilities(features, frames, mean_std),
-            self.calibration,
-            self.speech_probability(features, frames),
-            self.bundle.gate.threshold,
+            probabilities, self.calibration, speech_probability, self.bundle.gate.threshold
         )
 
     @property

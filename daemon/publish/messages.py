@@ -106,7 +106,8 @@ class HealthMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listening: Annotated[
         State,
         Meta(
-            description="silent: the microphone delivers nothing but zeros; lost: it is looked for"
+            description="silent: the microphone delivers silence alone; lost: it is looked for; "
+            "failed: the audio library hangs, and affectd ends"
         ),
     ]
     reason: Annotated[str, Meta(description="why it is not listening, for people; empty if it is")]
