@@ -21,7 +21,7 @@ TEST_PACKAGES := $(RUN_PACKAGES) mosquitto mosquitto-clients pulseaudio pulseaud
 MUSIC_PACKAGES := freedoom fluidsynth fluidr3mono-gm-soundfont musescore-general-soundfont-small \
 	hyperrogue-music singularity-music
 
-.PHONY: help run test lint format schemas bench soak evaluate gate ablate ancestor bundle wheel clean
+.PHONY: help run test lint format schemas bench soak kills evaluate gate ablate ancestor bundle wheel clean
 
 help:  ## list the chores
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -59,6 +59,10 @@ bench: $(VENV)/dev.stamp  ## speed and memory, beside the ancestor's way
 soak: $(VENV)/dev.stamp  ## 100 failures of the microphone in a row (about 15 minutes)
 	@$(call apt,$(TEST_PACKAGES))
 	$(BIN)/python -m benchmarks.soak
+
+kills: $(VENV)/dev.stamp  ## does every reading arrive, whatever is killed when? (3 minutes)
+	@$(call apt,$(TEST_PACKAGES))
+	$(BIN)/python -m benchmarks.kills
 
 evaluate: $(VENV)/dev.stamp  ## figures on unseen actors, three seeds (70 to 130 minutes on 2 cores)
 	$(BIN)/affectd train evaluate $(RECORDINGS)

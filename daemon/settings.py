@@ -20,6 +20,9 @@ NonEmpty = Annotated[str, Meta(min_length=1)]
 NodeName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
 Share = Annotated[float, Meta(ge=0, le=1)]
 
+# Levels of an MQTT topic, without wildcards.
+Topic = Annotated[str, Meta(pattern=r"^[^+#/\s]+(/[^+#/\s]+)*$", max_length=128)]
+
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A group of keys; unknown ones are refused."""
@@ -88,10 +91,40 @@ class Mqtt(Section, frozen=True):
 
     host: NonEmpty = "localhost"
     port: Annotated[int, Meta(ge=1, le=65_535)] = 1883
+    version: Literal[5, "3.1.1"] = 5
+    transport: Literal["tcp", "websockets"] = "tcp"
+    path: Annotated[str, Meta(pattern="^/")] = "/mqtt"
+    root: Topic = "affectd"
+    client_id: Annotated[str, Meta(pattern=r"^[0-9A-Za-z_.-]{1,128}$")] | None = None
     username: NonEmpty | None = None
     password_file: NonEmpty | None = None
     tls: bool = False
     ca_file: NonEmpty | None = None
+    cert_file: NonEmpty | None = None
+    key_file: NonEmpty | None = None
+    history_per_s: Annotated[float, Meta(gt=0, le=1000)] = 20.0
+
+    def of_room(self, node: str) -> "Mqtt":
+        """The same for another node, whose connection is known by another name."""
+        client_id = self.client_id and f"{self.client_id}-{node}"
+        return msgspec.structs.replace(self, client_id=client_id)
+
+
+class HomeAssistantSettings(Section, frozen=True):
+    """How Home Assistant is told of this node."""
+
+    discovery: Literal["device", "entities", "off"] = "device"
+    prefix: Annotated[str, Meta(pattern=r"^[^+#/\s]+(/[^+#/\s]+)*$", max_length=128)] = (
+        "homeassistant"
+    )
+
+
+class JournalSettings(Section, frozen=True):
+    """What is kept of readings, for a broker that was away and for reports."""
+
+    path: NonEmpty | None = None
+    rows: Annotated[int, Meta(ge=100, le=10_000_000)] = 200_000
+    days: Annotated[float, Meta(gt=0, le=36_500)] = 90.0
 
 
 class Log(Section, frozen=True):
@@ -113,13 +146,20 @@ class Settings(Section, frozen=True):
     mood: MoodSettings = MoodSettings()
     monitor: MonitorSettings = MonitorSettings()
     mqtt: Mqtt = Mqtt()
+    home_assistant: HomeAssistantSettings = HomeAssistantSettings()
+    journal: JournalSettings = JournalSettings()
     log: Log = Log()
 
     def nodes(self) -> "list[Settings]":
         """The settings of each node of this process, as if it were the only one."""
-        own = msgspec.structs.replace(self, rooms=())
-        return [own] + [
-            msgspec.structs.replace(own, node=room.node, audio=Audio(room.device, room.channel))
+        return [msgspec.structs.replace(self, rooms=())] + [
+            msgspec.structs.replace(
+                self,
+                node=room.node,
+                audio=Audio(room.device, room.channel),
+                rooms=(),
+                mqtt=self.mqtt.of_room(room.node),
+            )
             for room in self.rooms
         ]
 
@@ -152,6 +192,13 @@ def log_path(settings: Log, environment: Mapping[str, str]) -> Path:
     if settings.path is not None:
         return user_path(settings.path)
     return _folder("LOGS_DIRECTORY", environment) / "readings.jsonl"
+
+
+def journal_path(settings: JournalSettings, environment: Mapping[str, str]) -> Path:
+    """Where the journal is: journal.path, else systemd's folder for states, else the user's."""
+    if settings.path is not None:
+        return user_path(settings.path)
+    return _folder("STATE_DIRECTORY", environment) / "journal.sqlite"
 
 
 def voice_path(settings: Settings, environment: Mapping[str, str]) -> Path:

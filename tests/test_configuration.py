@@ -105,7 +105,7 @@ def test_an_empty_environment_variable_stands_for_null(tmp_path: Path) -> None:
     [
         ("mqtt: {port: 99999}", "mqtt.port is 99999; it must be a whole number from 1 to 65535"),
         ("mqtt: {port: http}", "mqtt.port is 'http'; it must be a whole number from 1 to 65535"),
-        ("mqtt: {prot: 1}", "mqtt.prot is not a known key; did you mean port?"),
+        ("mqtt: {prot: 1}", "mqtt.prot is not a known key; did you mean root?"),
         (
             "mqtt: {password: hunter2}",
             "mqtt.password is not a known key; did you mean password_file",

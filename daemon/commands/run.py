@@ -22,6 +22,7 @@ from affectd.daemon.capture.lookout import Lookout
 from affectd.daemon.capture.microphone import Microphone, lookout_now
 from affectd.daemon.capture.recording import Recording
 from affectd.daemon.capture.source import Source
+from affectd.daemon.control import Control
 from affectd.daemon.emotion import bundle as bundles
 from affectd.daemon.emotion.bundle import Bundle
 from affectd.daemon.emotion.classifier import Classifier
@@ -30,15 +31,17 @@ from affectd.daemon.emotion.mood import Mood, MoodSpec
 from affectd.daemon.emotion.voice import FixedVoice, Voice
 from affectd.daemon.emotion.voice_file import KeptVoice
 from affectd.daemon.errors import SettingsError
-from affectd.daemon.publish.broker import HOST, EmbeddedBroker
+from affectd.daemon.publish.broker import EmbeddedBroker
+from affectd.daemon.publish.chronicle import Chronicle
 from affectd.daemon.publish.console import Console
+from affectd.daemon.publish.journal import Journal
 from affectd.daemon.publish.mqtt import MqttPublisher
 from affectd.daemon.publish.pause_file import PauseFile
 from affectd.daemon.publish.reading_log import ReadingLog
-from affectd.daemon.service import Decisions, Publisher, Service
+from affectd.daemon.service import NO_BACKLOG, Backlog, Decisions, Publisher, Service
 from affectd.daemon.settings import (
-    Mqtt,
     Settings,
+    journal_path,
     log_path,
     password,
     pause_path,
@@ -68,19 +71,24 @@ def run(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         if args.broker == "embedded":
             broker = stack.enter_context(EmbeddedBroker(settings.mqtt.port))
-            settings = msgspec.structs.replace(settings, mqtt=Mqtt(host=HOST, port=broker.port))
+            settings = msgspec.structs.replace(settings, mqtt=broker.settings)
         nodes = settings.nodes() if args.input is None else settings.nodes()[:1]
         sources = _sources(nodes, args.input, args.fast)
         classifier = classifier_of(settings)
         log = ReadingLog(log_path(settings.log, os.environ))
         stack.callback(log.close)
         logger.info("readings are logged to %s", log.path)
-        shared: list[Publisher] = [log, Console(names_node=len(nodes) > 1)]
+        journal = _journal(settings, stack)
+        shared: list[Publisher] = [Chronicle(journal), log, Console(names_node=len(nodes) > 1)]
         services = {}
         for node, source in zip(nodes, sources, strict=True):
-            publishers = [*_own_publishers(node, source, stack, stop), *shared]
+            control = Control(source.listen if isinstance(source, Microphone) else None)
+            own = _own_publishers(node, source, journal, control, stack, stop)
             voice = _kept_voice(node, classifier.bundle, stack)
-            services[node.node] = service_of(node, source, classifier, voice, publishers)
+            publishers = [*own, *shared]
+            services[node.node] = service_of(
+                node, source, classifier, voice, publishers, control, journal
+            )
         supervisor = Supervisor(os.environ, list(services))
         run_together(services, stop, supervisor)
         supervisor.stopping()
@@ -106,12 +114,18 @@ def run_together(
 
 
 def _own_publishers(
-    settings: Settings, source: Source, stack: ExitStack, stop: threading.Event
+    settings: Settings,
+    source: Source,
+    journal: Journal,
+    control: Control,
+    stack: ExitStack,
+    stop: threading.Event,
 ) -> list[Publisher]:
     """A node's connection, and for a microphone what keeps its pause; the stack ends both."""
-    listen = source.listen if isinstance(source, Microphone) else None
-    mqtt = settings.mqtt
-    publisher = MqttPublisher(mqtt, settings.node, password(mqtt, os.environ), listen)
+    secret = password(settings.mqtt, os.environ)
+    publisher = MqttPublisher(
+        settings.mqtt, settings.node, secret, journal, control, settings.home_assistant
+    )
     publisher.start()
     stack.callback(publisher.stop)
     if not isinstance(source, Microphone):
@@ -122,23 +136,31 @@ def _own_publishers(
     return [pause, publisher]
 
 
+def _journal(settings: Settings, stack: ExitStack) -> Journal:
+    kept = settings.journal
+    journal = Journal(journal_path(kept, os.environ), kept.rows, kept.days)
+    stack.callback(journal.close)
+    return journal
+
+
 def service_of(
     settings: Settings,
     source: Source,
     classifier: Classifier,
     voice: Voice,
     publishers: Sequence[Publisher],
+    control: Control | None = None,
+    journal: Journal | None = None,
 ) -> Service:
     """A service as configured."""
-    return Service(
-        settings.node,
-        source,
-        ear_of(settings),
-        classifier,
-        voice,
-        decisions_of(settings),
-        publishers,
-    )
+    node, ear, decisions = settings.node, ear_of(settings), decisions_of(settings)
+
+    def backlog() -> Backlog:
+        if journal is None:
+            return NO_BACKLOG
+        return Backlog(journal.count_pending(node), journal.expired(node))
+
+    return Service(node, source, ear, classifier, voice, decisions, publishers, control, backlog)
 
 
 def decisions_of(settings: Settings) -> Decisions:

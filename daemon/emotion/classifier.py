@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from affectd.daemon.emotion import bundle as bundles
 from affectd.daemon.emotion.bundle import Array, normalise
-from affectd.daemon.emotion.decision import Reading, combine, decide
+from affectd.daemon.emotion.decision import NO_RULES, Reading, Rules, combine, decide
 from affectd.daemon.emotion.labels import EMOTIONS
 from affectd.daemon.errors import BundleError
 
@@ -75,15 +75,18 @@ class Classifier:
         return float(self._gate(normalise(features, *prior, frames))[0])
 
     def read(
-        self, features: NDArray[np.float32], frames: int, mean_std: tuple[Array, Array]
+        self,
+        features: NDArray[np.float32],
+        frames: int,
+        mean_std: tuple[Array, Array],
+        rules: Rules = NO_RULES,
     ) -> Reading:
         """Read one utterance; arguments as above."""
         with self._turn:
             probabilities = self.probabilities(features, frames, mean_std)
             speech_probability = self.speech_probability(features, frames)
-        return decide(
-            probabilities, self.calibration, speech_probability, self.bundle.gate.threshold
-        )
+        gate = self.bundle.gate.threshold
+        return decide(probabilities, self.calibration, speech_probability, gate, rules)
 
     @property
     def _shape(self) -> tuple[int, int]:

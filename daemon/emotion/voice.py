@@ -59,8 +59,12 @@ class Voice:
         self._mean, self._std, self._spec = np.asarray(mean), np.asarray(std), spec
         self.reset()
 
+    def forget(self) -> None:
+        """Forget everything heard, for good."""
+        self.reset()
+
     def reset(self) -> None:
-        """Forget everything heard."""
+        """Begin anew."""
         self.utterances = 0  # heard since the voice began
         self._frames = 0
         self._totals, self._squares = np.zeros(self._mean.shape), np.zeros(self._mean.shape)

@@ -57,6 +57,11 @@ class KeptVoice(Voice):
         if time.monotonic() - self._tried_at >= EVERY_S:
             self._save()
 
+    def forget(self) -> None:
+        """Forget everything heard, in the file too."""
+        self.reset()
+        self._write()
+
     def close(self) -> None:
         """Write what has not been written yet."""
         self._save()

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from affectd.daemon.publish.messages import (
+    DiagnosticsMessage,
     HealthMessage,
     MoodMessage,
     Probabilities,
@@ -46,6 +47,9 @@ class Console:
 
     def speech(self, is_speaking: bool) -> None:
         """Leave it out: the reading will follow."""
+
+    def diagnostics(self, message: DiagnosticsMessage) -> None:
+        """Leave it out: it is for programs."""
 
     def health(self, message: HealthMessage) -> None:
         """Leave it out: the service's own log tells of it."""

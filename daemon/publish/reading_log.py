@@ -11,7 +11,12 @@ from pathlib import Path
 import msgspec
 
 from affectd.daemon.errors import LogError
-from affectd.daemon.publish.messages import HealthMessage, MoodMessage, UtteranceMessage
+from affectd.daemon.publish.messages import (
+    DiagnosticsMessage,
+    HealthMessage,
+    MoodMessage,
+    UtteranceMessage,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +58,9 @@ class ReadingLog:
 
     def speech(self, is_speaking: bool) -> None:
         """Leave it out: the readings say when there was speech."""
+
+    def diagnostics(self, message: DiagnosticsMessage) -> None:
+        """Leave it out: it may tell of what is withheld."""
 
     def health(self, message: HealthMessage) -> None:
         """Leave it out: the service's own log tells of it."""
