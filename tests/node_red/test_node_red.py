@@ -84,7 +84,12 @@ def node_red(mosquitto: Mosquitto, house: House, tmp_path: Path) -> Iterator[Pat
             [PROGRAM, "--userDir", folder], env=environment, stdout=out, stderr=out
         )
     try:
-        wait_until(lambda: house.on("house/probe/mood"), "Node-RED has subscribed", START_S)
+        wait_until(
+            lambda: process.poll() is not None or house.on("house/probe/mood"),
+            "Node-RED has subscribed",
+            START_S,
+        )
+        assert process.poll() is None, said.read_text()
         yield said
     finally:
         process.terminate()
