@@ -20,8 +20,11 @@ TEST_PACKAGES := $(RUN_PACKAGES) mosquitto mosquitto-clients pulseaudio pulseaud
 # Scores and sound fonts that music is synthesised from, and recorded music that only tests.
 MUSIC_PACKAGES := freedoom fluidsynth fluidr3mono-gm-soundfont musescore-general-soundfont-small \
 	hyperrogue-music singularity-music
+# The newest that runs on Debian 12's Node.js 18; Node-RED 5 needs Node.js 22.9.
+NODE_RED := 4.1.15
 
-.PHONY: help run test lint format schemas bench soak kills evaluate gate ablate ancestor bundle wheel clean
+.PHONY: help run test lint format schemas bench soak kills throughput nodered evaluate gate \
+	ablate ancestor bundle wheel clean
 
 help:  ## list the chores
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -64,6 +67,14 @@ kills: $(VENV)/dev.stamp  ## does every reading arrive, whatever is killed when?
 	@$(call apt,$(TEST_PACKAGES))
 	$(BIN)/python -m benchmarks.kills
 
+throughput: $(VENV)/dev.stamp  ## readings a second from 1, 10 and 100 nodes through one mosquitto
+	@$(call apt,$(TEST_PACKAGES))
+	$(BIN)/python -m benchmarks.throughput
+
+nodered: $(VENV)/dev.stamp build/node-red/$(NODE_RED).stamp  ## the example flow in the real Node-RED (one minute)
+	@$(call apt,$(TEST_PACKAGES))
+	$(BIN)/pytest -m slow tests/node_red
+
 evaluate: $(VENV)/dev.stamp  ## figures on unseen actors, three seeds (70 to 130 minutes on 2 cores)
 	$(BIN)/affectd train evaluate $(RECORDINGS)
 
@@ -80,6 +91,11 @@ bundle: $(VENV)/dev.stamp build/recorded_music  ## fit the shipped networks on a
 	$(BIN)/affectd train formats $(RECORDINGS)
 	$(BIN)/affectd train final $(RECORDINGS) $(MUSIC)
 	$(BIN)/affectd export --to models --weights float16
+
+build/node-red/$(NODE_RED).stamp:
+	@command -v npm >/dev/null || { $(call apt,nodejs npm); }
+	npm install --prefix build/node-red --no-save --no-audit --no-fund node-red@$(NODE_RED)
+	@touch $@
 
 build/recorded_music: | $(VENV)/dev.stamp
 	@$(call apt,$(MUSIC_PACKAGES))
