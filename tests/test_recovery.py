@@ -11,10 +11,12 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.bundles import gated
-from tests.conftest import Listener, Mosquitto, SoundServer, wait_until
+from tests.conftest import SOUND_SERVERS, Listener, Mosquitto, SoundServer, wait_until
 from tests.test_end_to_end import Running
 
 RETURNS_S = 5.0  # after the device is back, at the latest
+
+with_each_sound_server = pytest.mark.parametrize("sound_server", SOUND_SERVERS, indirect=True)
 
 
 @pytest.fixture
@@ -71,6 +73,7 @@ def test_a_microphone_that_is_unplugged_is_heard_again_when_it_is_back(
     assert "Traceback" not in running.said
 
 
+@with_each_sound_server
 def test_a_sound_server_that_is_killed_is_heard_again_when_it_is_back(
     running: Running, sound_server: SoundServer, listener: Listener, speech: NDArray[np.int16]
 ) -> None:
@@ -91,6 +94,7 @@ def test_another_microphone_takes_over_with_a_gap_that_is_told(
     assert running.stop() == 0
 
 
+@with_each_sound_server
 def test_a_frozen_sound_server_ends_the_service_within_half_a_minute(
     running: Running, sound_server: SoundServer, listener: Listener
 ) -> None:
@@ -102,6 +106,19 @@ def test_a_frozen_sound_server_ends_the_service_within_half_a_minute(
     assert "Traceback" not in running.said
 
 
+@pytest.mark.parametrize("sound_server", ["pipewire"], indirect=True)
+def test_pipewire_moves_the_stream_of_an_unplugged_microphone_which_is_silent_until_it_is_back(
+    running: Running, sound_server: SoundServer, listener: Listener, speech: NDArray[np.int16]
+) -> None:
+    """To the monitor of a sink, with no gap: so what is lost is not known, only that none hears."""
+    sound_server.unplug()
+    assert "see whether it is muted" in wait_for_state(listener, "silent")["reason"]
+    sound_server.plug()
+    wait_for_state(listener, "listening", RETURNS_S)
+    speak(sound_server, listener, speech)
+    assert running.stop() == 0
+
+
 def test_a_sound_server_that_is_frozen_before_the_start_ends_the_service(
     sound_server: SoundServer, tmp_path: Path
 ) -> None:
@@ -111,6 +128,7 @@ def test_a_sound_server_that_is_frozen_before_the_start_ends_the_service(
     assert "the sound system has not returned from looking for microphones" in service.said
 
 
+@with_each_sound_server
 def test_no_recording_stream_exists_while_paused(
     running: Running, sound_server: SoundServer, listener: Listener, speech: NDArray[np.int16]
 ) -> None:
