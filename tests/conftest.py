@@ -180,6 +180,7 @@ class SoundServer:
             "PULSE_SERVER": f"unix:{self._socket}",
         }
         self.silence = threading.Event()  # while it is set, the microphone delivers nothing
+        self.pace = 1.0  # of its clock; a device of another rate than it says has another one
         self._closed = threading.Event()
         self._to_play: list[NDArray[np.int16]] = []
         self._feeder = threading.Thread(target=self._feed, daemon=True)
@@ -268,8 +269,9 @@ class SoundServer:
                 rest = self._to_play.pop(0)
             if self.silence.is_set():
                 continue
-            hiss = random.integers(-2, 3, max(0, 480 - rest.size)).astype(np.int16)
-            block, rest = np.concatenate([rest[:480], hiss]), rest[480:]
+            size = round(480 * self.pace)
+            hiss = random.integers(-2, 3, max(0, size - rest.size)).astype(np.int16)
+            block, rest = np.concatenate([rest[:size], hiss]), rest[size:]
             try:
                 if pipe < 0:
                     pipe = os.open(self._fifo, os.O_WRONLY | os.O_NONBLOCK)

@@ -80,6 +80,53 @@ def test_a_sound_server_that_is_killed_is_heard_again_when_it_is_back(
     sound_server.kill()
     wait_for_state(listener, "lost")
     sound_server.start()
+    assert wait_for_state(listener, "listening", RETURNS_S)["lost_s"] > 0
+    speak(sound_server, listener, speech)
+    assert running.stop() == 0
+
+
+def test_a_sound_server_and_a_microphone_that_come_after_the_start_are_heard(
+    sound_server: SoundServer, mosquitto: Mosquitto, listener: Listener, tmp_path: Path
+) -> None:
+    sound_server.kill()
+    service = Running(sound_server, tmp_path, mqtt__port=mosquitto.port)
+    assert "no microphone was found" in wait_for_state(listener, "lost")["reason"]
+    sound_server.serve()
+    wait_until(lambda: "no microphone" not in health(listener)["reason"], "the server is found")
+    assert health(listener)["listening"] == "lost"
+    sound_server.plug()
+    sound_server.play(np.zeros(480, np.int16))
+    told = wait_for_state(listener, "listening", RETURNS_S)
+    assert told["lost_s"] > 0
+    assert service.stop() == 0
+
+
+def test_a_microphone_that_delivers_nothing_is_opened_again_and_heard_when_it_does(
+    running: Running, sound_server: SoundServer, listener: Listener, speech: NDArray[np.int16]
+) -> None:
+    sound_server.silence.set()
+    assert "delivered nothing for 2 s" in wait_for_state(listener, "lost")["reason"]
+    sound_server.silence.clear()
+    assert wait_for_state(listener, "listening", RETURNS_S)["lost_s"] > 1
+    speak(sound_server, listener, speech)
+    assert running.stop() == 0
+
+
+def test_a_muted_microphone_is_told_as_silent_until_it_is_not(
+    running: Running, sound_server: SoundServer, listener: Listener
+) -> None:
+    sound_server.play(np.zeros(12 * 16_000, np.int16))
+    assert "nothing but zeros" in wait_for_state(listener, "silent")["reason"]
+    wait_for_state(listener, "listening", 2 + RETURNS_S)
+    assert running.stop() == 0
+
+
+def test_a_microphone_of_another_rate_than_was_asked_for_is_lost_until_it_keeps_to_it(
+    running: Running, sound_server: SoundServer, listener: Listener, speech: NDArray[np.int16]
+) -> None:
+    sound_server.pace = 0.5
+    assert "Hz where 16000 Hz were asked for" in wait_for_state(listener, "lost")["reason"]
+    sound_server.pace = 1.0
     wait_for_state(listener, "listening", RETURNS_S)
     speak(sound_server, listener, speech)
     assert running.stop() == 0
