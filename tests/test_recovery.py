@@ -112,11 +112,11 @@ def test_a_microphone_that_delivers_nothing_is_opened_again_and_heard_when_it_do
     assert running.stop() == 0
 
 
-def test_a_muted_microphone_is_told_as_silent_until_it_is_not(
+def test_a_muted_microphone_that_leaves_an_offset_is_silent_until_it_is_heard(
     running: Running, sound_server: SoundServer, listener: Listener
 ) -> None:
-    sound_server.play(np.zeros(12 * 16_000, np.int16))
-    assert "nothing but zeros" in wait_for_state(listener, "silent")["reason"]
+    sound_server.play(np.full(12 * 16_000, 500, np.int16))
+    assert "nothing but silence" in wait_for_state(listener, "silent")["reason"]
     wait_for_state(listener, "listening", 2 + RETURNS_S)
     assert running.stop() == 0
 
