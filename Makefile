@@ -16,7 +16,7 @@ SMALLER := --set epochs=16 --set filters=8 --set width=64 --set units=48
 
 RUN_PACKAGES := libportaudio2
 TEST_PACKAGES := $(RUN_PACKAGES) mosquitto mosquitto-clients pulseaudio pulseaudio-utils \
-	libasound2-plugins systemd fluidsynth timgm6mb-soundfont
+	libasound2-plugins pipewire pipewire-pulse wireplumber systemd fluidsynth timgm6mb-soundfont
 # Scores and sound fonts that music is synthesised from, and recorded music that only tests.
 MUSIC_PACKAGES := freedoom fluidsynth fluidr3mono-gm-soundfont musescore-general-soundfont-small \
 	hyperrogue-music singularity-music

@@ -6,6 +6,7 @@ from typing import TypeVar
 import numpy as np
 import pytest
 import soundfile
+from msgspec.structs import asdict
 from numpy.typing import NDArray
 
 from affectd.daemon.capture.recording import Recording
@@ -108,6 +109,28 @@ def heard(open_gate: Classifier) -> Collector:
 
 def test_a_recording_becomes_readings(heard: Collector) -> None:
     assert len(heard.of(UtteranceMessage)) >= 8
+
+
+@pytest.mark.parametrize("offset", [-2000, 2000])
+def test_an_offset_of_the_microphone_leaves_the_readings_as_they_are(
+    offset: int, open_gate: Classifier, tmp_path: Path
+) -> None:
+    speech = Recording(DEMO).samples()
+    hiss = np.random.default_rng(0).integers(-2, 3, speech.size).astype(np.int16)
+    told = []
+    for name, add in (("plain", 0), ("shifted", offset)):
+        path = tmp_path / f"{name}.wav"
+        soundfile.write(path, speech + hiss + np.int16(add), 16_000)
+        told.append(run(path, open_gate).of(UtteranceMessage))
+    assert len(told[0]) >= 8
+    for plain, shifted in zip(*told, strict=True):
+        assert shifted.emotion == plain.emotion
+        assert shifted.duration_s == plain.duration_s
+        assert asdict(shifted.probabilities) == pytest.approx(asdict(plain.probabilities), abs=1e-3)
+        assert shifted.speech_probability == pytest.approx(plain.speech_probability, abs=1e-3)
+        assert shifted.level_dbfs == pytest.approx(plain.level_dbfs, abs=0.2)
+        assert shifted.snr_db == pytest.approx(plain.snr_db, abs=0.2)
+        assert shifted.flaws == plain.flaws
 
 
 def test_the_mood_is_idle_first_and_follows_each_reading(heard: Collector) -> None:
