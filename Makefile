@@ -16,12 +16,15 @@ SMALLER := --set epochs=16 --set filters=8 --set width=64 --set units=48
 
 RUN_PACKAGES := libportaudio2
 TEST_PACKAGES := $(RUN_PACKAGES) mosquitto mosquitto-clients pulseaudio pulseaudio-utils \
-	libasound2-plugins systemd fluidsynth timgm6mb-soundfont
+	libasound2-plugins pipewire pipewire-pulse wireplumber systemd fluidsynth timgm6mb-soundfont
 # Scores and sound fonts that music is synthesised from, and recorded music that only tests.
 MUSIC_PACKAGES := freedoom fluidsynth fluidr3mono-gm-soundfont musescore-general-soundfont-small \
 	hyperrogue-music singularity-music
+# The newest that runs on Debian 12's Node.js 18; Node-RED 5 needs Node.js 22.9.
+NODE_RED := 4.1.15
 
-.PHONY: help run test lint format schemas bench soak evaluate gate ablate ancestor bundle wheel clean
+.PHONY: help run test lint format schemas bench soak kills throughput nodered evaluate gate \
+	ablate ancestor bundle wheel clean
 
 help:  ## list the chores
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -60,6 +63,18 @@ soak: $(VENV)/dev.stamp  ## 100 failures of the microphone in a row (about 15 mi
 	@$(call apt,$(TEST_PACKAGES))
 	$(BIN)/python -m benchmarks.soak
 
+kills: $(VENV)/dev.stamp  ## does every reading arrive, whatever is killed when? (3 minutes)
+	@$(call apt,$(TEST_PACKAGES))
+	$(BIN)/python -m benchmarks.kills
+
+throughput: $(VENV)/dev.stamp  ## readings a second from 1, 10 and 100 nodes through one mosquitto
+	@$(call apt,$(TEST_PACKAGES))
+	$(BIN)/python -m benchmarks.throughput
+
+nodered: $(VENV)/dev.stamp build/node-red/$(NODE_RED).stamp  ## the example flow in the real Node-RED (one minute)
+	@$(call apt,$(TEST_PACKAGES))
+	$(BIN)/pytest -m slow tests/node_red
+
 evaluate: $(VENV)/dev.stamp  ## figures on unseen actors, three seeds (70 to 130 minutes on 2 cores)
 	$(BIN)/affectd train evaluate $(RECORDINGS)
 
@@ -76,6 +91,11 @@ bundle: $(VENV)/dev.stamp build/recorded_music  ## fit the shipped networks on a
 	$(BIN)/affectd train formats $(RECORDINGS)
 	$(BIN)/affectd train final $(RECORDINGS) $(MUSIC)
 	$(BIN)/affectd export --to models --weights float16
+
+build/node-red/$(NODE_RED).stamp:
+	@command -v npm >/dev/null || { $(call apt,nodejs npm); }
+	npm install --prefix build/node-red --no-save --no-audit --no-fund node-red@$(NODE_RED)
+	@touch $@
 
 build/recorded_music: | $(VENV)/dev.stamp
 	@$(call apt,$(MUSIC_PACKAGES))

@@ -12,7 +12,7 @@ import yaml
 from msgspec import inspect
 
 from affectd.daemon.errors import SettingsError
-from affectd.daemon.settings import Section, Settings
+from affectd.daemon.settings import MoodSettings, Room, Section, Settings
 
 ENVIRONMENT_PREFIX: Final = "AFFECTD_"
 
@@ -45,12 +45,34 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
         settings = msgspec.convert(values, Settings)
     except msgspec.ValidationError as error:
         raise SettingsError(_explain(str(error), values, sources, str(path))) from error
-    if settings.mood.agree > settings.mood.of:
+    _check_mood(settings.mood, path)
+    _check_nodes(settings.nodes(), path)
+    return settings
+
+
+def _check_mood(mood: MoodSettings, path: Path | None) -> None:
+    if mood.agree > mood.of:
         raise SettingsError(
-            f"{path}: mood.agree is {settings.mood.agree}, but only mood.of {settings.mood.of} "
+            f"{path}: mood.agree is {mood.agree}, but only mood.of {mood.of} "
             "readings are looked at; set mood.agree to that or less"
         )
-    return settings
+
+
+def _check_nodes(nodes: list[Settings], path: Path | None) -> None:
+    """Refuse two nodes of one name, and two that hear the same."""
+    for number, one in enumerate(nodes):
+        for other in nodes[:number]:
+            if one.node == other.node:
+                raise SettingsError(
+                    f"{path}: two nodes are called {one.node}; give each of node and rooms "
+                    "a name of its own"
+                )
+            if one.audio == other.audio:
+                raise SettingsError(
+                    f"{path}: {other.node} and {one.node} would hear the same, device "
+                    f"{one.audio.device or 'null'} and channel {one.audio.channel or 'null'}; "
+                    "give each room a device of its own"
+                )
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -74,6 +96,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _named(value: object) -> object:
     """The same with every key as text, so that a number in a key's place can be named."""
+    if isinstance(value, list):
+        return [_named(one) for one in value]
     return {str(k): v for k, v in value.items()} if isinstance(value, dict) else value
 
 
@@ -85,6 +109,8 @@ def _known(keys: list[str], name: str) -> Any:
         if field is None:
             raise SettingsError(f"{name}: {_unknown(here, keys[: depth + 1])}")
         here = field.type
+    if here == tuple[Room, ...]:
+        raise SettingsError(f"{name} names a list; set rooms in the configuration file")
     if _is_section(here):
         raise SettingsError(
             f"{name} names a section; name one of its keys, such as "
@@ -119,8 +145,13 @@ def _explain(problem: str, values: dict[str, Any], sources: dict[str, str], file
     kind: Any = Settings
     value: Any = values
     for key in keys:
-        kind = next(field.type for field in _fields(kind) if field.name == key)
-        value = value[key]
+        name, _, index = key.rstrip("]").partition("[")
+        kind = next(field.type for field in _fields(kind) if field.name == name)
+        value = value[name]
+        if index:  # of a room
+            kind, value = Room, value[int(index)]
+    if missing := re.fullmatch(r"Object missing required field `(.*)`", problem):
+        return f"{file}: {'.'.join(keys)} has no {missing[1]}; give it one"
     if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", problem):
         return f"{file}: {_unknown(kind, [*keys, unknown[1]])}"
     path = ".".join(keys)
@@ -158,6 +189,8 @@ def _words(info: inspect.Type) -> str:
             return f"text that matches {pattern}"
         case inspect.StrType():
             return "text that is not empty"
+        case inspect.VarTupleType():
+            return "a list of rooms, each with its node, device and channel"
         case _:
             return "a section with keys of its own"
 

@@ -33,8 +33,16 @@ class BrokerError(AffectdError):
     """The MQTT broker cannot be used as configured."""
 
 
+class CommandError(AffectdError):
+    """A command that came over MQTT is none, or cannot be obeyed here."""
+
+
 class LogError(AffectdError):
     """The log of readings cannot be written where the configuration puts it."""
+
+
+class JournalError(AffectdError):
+    """The journal of readings cannot be used."""
 
 
 class VoiceError(AffectdError):

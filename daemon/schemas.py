@@ -9,14 +9,26 @@ from typing import Any, Final
 
 import msgspec
 
-from affectd.daemon.publish.messages import HealthMessage, MoodMessage, UtteranceMessage
+from affectd.daemon.publish.commands import COMMANDS
+from affectd.daemon.publish.messages import (
+    CommandResult,
+    DiagnosticsMessage,
+    HealthMessage,
+    HistoryMessage,
+    MoodMessage,
+    UtteranceMessage,
+)
 from affectd.daemon.settings import Settings
 
 TYPES: Final[dict[str, type[msgspec.Struct]]] = {
     "affectd": Settings,
+    "command-result": CommandResult,
+    "diagnostics": DiagnosticsMessage,
     "health": HealthMessage,
+    "history": HistoryMessage,
     "mood": MoodMessage,
     "utterance": UtteranceMessage,
+    **{f"command-{name}": command for name, command in COMMANDS.items()},
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 from affectd import __version__
 from affectd.daemon.capture.source import Hearing, Source
+from affectd.daemon.control import Control
 from affectd.daemon.emotion.classifier import Classifier
 from affectd.daemon.emotion.decision import Reading
 from affectd.daemon.emotion.labels import EMOTIONS
@@ -17,6 +18,7 @@ from affectd.daemon.emotion.monitor import Monitor, MonitorSpec
 from affectd.daemon.emotion.mood import Mood, MoodSpec, MoodState
 from affectd.daemon.emotion.voice import Voice
 from affectd.daemon.publish.messages import (
+    DiagnosticsMessage,
     HealthMessage,
     MoodMessage,
     Probabilities,
@@ -46,6 +48,9 @@ class Publisher(Protocol):
     def speech(self, is_speaking: bool) -> None:
         """Take whether someone is speaking, at each change and at the start."""
 
+    def diagnostics(self, message: DiagnosticsMessage) -> None:
+        """Take what was read of an utterance, whether it is published or not."""
+
     def health(self, message: HealthMessage) -> None:
         """Take how the node is doing, at each change of what it hears and every HEALTH_S."""
 
@@ -60,6 +65,17 @@ class Decisions:
     quality: QualitySpec = field(default_factory=QualitySpec)
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Readings that did not reach the broker."""
+
+    pending: int = 0  # that are kept for it
+    expired: int = 0  # that were dropped in the end
+
+
+NO_BACKLOG: Final = Backlog()
+
+
 class Service:
     """Listens to one source until it ends or is told to stop."""
 
@@ -72,8 +88,11 @@ class Service:
         voice: Voice,
         decisions: Decisions,
         publishers: Sequence[Publisher],
+        control: Control | None = None,
+        backlog: Callable[[], Backlog] = lambda: NO_BACKLOG,
     ) -> None:
-        self._node = node
+        """control: what is told to the node while it runs; backlog: what the broker has not had."""
+        self._node, self._control, self._backlog = node, control or Control(), backlog
         self._source = source
         self._ear = ear
         self._classifier = classifier
@@ -132,6 +151,8 @@ class Service:
                 self._follow_speech(False)
             if self._mood.rest(self._source.position):
                 self._publish_mood(self._mood.state)
+            if self._control.take_reset():
+                self._voice.forget()
             self._follow_health()
             on_turn(self._source.hearing)
         arrived = time.perf_counter()
@@ -145,12 +166,21 @@ class Service:
             self._publish_speech()
 
     def _follow_health(self) -> None:
-        hearing, now_s = self._source.hearing, time.monotonic()
-        news = (hearing.state, hearing.reason, bool(self._monitor.warning))
+        hearing, control, now_s = self._source.hearing, self._control, time.monotonic()
+        is_quiet, diagnoses = control.quiet_s > 0, control.diagnoses_s > 0
+        state = (hearing.state, hearing.reason, bool(self._monitor.warning))
+        news = (*state, control.rules, is_quiet, diagnoses, self._voice.utterances == 0)
         if self._told is not None and self._told[0] == news and now_s - self._told[1] < HEALTH_S:
             return
         self._told = (news, now_s)
-        message = HealthMessage(
+        message = self._health(hearing, now_s)
+        for publisher in self._publishers:
+            publisher.health(message)
+
+    def _health(self, hearing: Hearing, now_s: float) -> HealthMessage:
+        rules, backlog = self._control.rules, self._backlog()
+        usual = self._classifier.calibration.threshold
+        return HealthMessage(
             node=self._node,
             listening=hearing.state,
             reason=hearing.reason,
@@ -161,6 +191,12 @@ class Service:
             lost_s=round(hearing.lost_s, 1),
             drift_ppm=None if hearing.drift_ppm is None else round(hearing.drift_ppm, 1),
             warning=self._monitor.warning,
+            threshold=usual if rules.threshold is None else rules.threshold,
+            classes=list(rules.classes),  # type: ignore[arg-type]
+            quiet_until=_in(self._control.quiet_s),
+            diagnostics_until=_in(self._control.diagnoses_s),
+            journal=backlog.pending,
+            expired=backlog.expired,
             utterances=self._readings,
             dropped=self._dropped,
             voice_utterances=self._voice.utterances,
@@ -168,34 +204,58 @@ class Service:
             uptime_s=round(now_s - self._began_s, 1),
             version=__version__,
         )
-        for publisher in self._publishers:
-            publisher.health(message)
 
     def _publish(self, heard: Heard, arrived: float) -> None:
-        began = time.perf_counter()
-        reading = self._classifier.read(heard.features, heard.frames, self._voice.mean_std())
+        began, rules = time.perf_counter(), self._control.rules
+        reading = self._classifier.read(heard.features, heard.frames, self._voice.mean_std(), rules)
         self._inference_ms = round(1000 * (time.perf_counter() - began), 3)
         fields = reading_fields(
             heard, reading, self._classifier.model, self._voice.utterances, self._quality
         )
-        if self._quality.drop and fields["flaws"]:
-            self._dropped += 1
+        at = iso(self._source.time_of(heard.utterance.start))
+        if why := self._withheld(fields["flaws"]):
+            self._diagnose(reading, at, why)
             return
         self._readings += 1
         message = UtteranceMessage(
             id=secrets.token_hex(8),
             node=self._node,
-            time=iso(self._source.time_of(heard.utterance.start)),
+            time=at,
             latency_ms=round(1000 * (time.perf_counter() - arrived), 3),
             **fields,
         )
         for publisher in self._publishers:
             publisher.utterance(message)
+        self._diagnose(reading, at, "")
         if reading.is_speech:
             end = heard.utterance.start + heard.utterance.samples.size
             self._monitor.push(reading.emotion, end)
             self._publish_mood(self._mood.push(reading, end))
             self._voice.hear(heard.features, heard.frames)
+
+    def _withheld(self, found: list[str]) -> str:
+        """Why a reading is not published; empty if it is."""
+        if self._control.quiet_s > 0:
+            return "quiet"
+        if not (self._quality.drop and found):
+            return ""
+        self._dropped += 1
+        return " and ".join(found)
+
+    def _diagnose(self, reading: Reading, at: str, why: str) -> None:
+        if self._control.diagnoses_s == 0:
+            return
+        ranked = sorted(zip(reading.probabilities, EMOTIONS, strict=True), reverse=True)
+        message = DiagnosticsMessage(
+            node=self._node,
+            time=at,
+            top={label: round(p, DIGITS) for p, label in ranked[:3]},
+            speech_probability=round(reading.speech_probability, DIGITS),
+            kept=not why,
+            why=why,
+        )
+        for publisher in self._publishers:
+            publisher.diagnostics(message)
 
     def _publish_mood(self, state: MoodState) -> None:
         if state.since != self._since[0]:
@@ -239,6 +299,11 @@ def reading_fields(
         "model": model,
         "voice_utterances": voice_utterances,
     }
+
+
+def _in(seconds: float) -> str | None:
+    """The time so many seconds from now; None for 0."""
+    return iso(time.time() + seconds) if seconds > 0 else None
 
 
 def _probabilities(values: Sequence[float]) -> Probabilities:

@@ -17,7 +17,11 @@ from affectd.daemon.speech.vad import DEFAULT_MODE
 CREDENTIAL: Final = "mqtt_password"  # name of the systemd credential
 
 NonEmpty = Annotated[str, Meta(min_length=1)]
+NodeName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
 Share = Annotated[float, Meta(ge=0, le=1)]
+
+# Levels of an MQTT topic, without wildcards.
+Topic = Annotated[str, Meta(pattern=r"^[^+#/\s]+(/[^+#/\s]+)*$", max_length=128)]
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,6 +33,12 @@ class Audio(Section, frozen=True):
 
     device: NonEmpty | None = None
     channel: Annotated[int, Meta(ge=1, le=64)] | None = None
+
+
+class Room(Audio, frozen=True, kw_only=True):
+    """Another node in the same process, with a microphone of its own."""
+
+    node: NodeName
 
 
 class Speech(Section, frozen=True):
@@ -55,6 +65,7 @@ class EmotionSettings(Section, frozen=True):
     threshold: Share | None = None
     adapt: bool = True
     voice_folder: NonEmpty | None = None
+    voice_half_life_days: Annotated[float, Meta(gt=0, le=3650)] = 7.0
 
 
 class MoodSettings(Section, frozen=True):
@@ -80,10 +91,40 @@ class Mqtt(Section, frozen=True):
 
     host: NonEmpty = "localhost"
     port: Annotated[int, Meta(ge=1, le=65_535)] = 1883
+    version: Literal[5, "3.1.1"] = 5
+    transport: Literal["tcp", "websockets"] = "tcp"
+    path: Annotated[str, Meta(pattern="^/")] = "/mqtt"
+    root: Topic = "affectd"
+    client_id: Annotated[str, Meta(pattern=r"^[0-9A-Za-z_.-]{1,128}$")] | None = None
     username: NonEmpty | None = None
     password_file: NonEmpty | None = None
     tls: bool = False
     ca_file: NonEmpty | None = None
+    cert_file: NonEmpty | None = None
+    key_file: NonEmpty | None = None
+    history_per_s: Annotated[float, Meta(gt=0, le=1000)] = 20.0
+
+    def of_room(self, node: str) -> "Mqtt":
+        """The same for another node, whose connection is known by another name."""
+        client_id = self.client_id and f"{self.client_id}-{node}"
+        return msgspec.structs.replace(self, client_id=client_id)
+
+
+class HomeAssistantSettings(Section, frozen=True):
+    """How Home Assistant is told of this node."""
+
+    discovery: Literal["device", "entities", "off"] = "device"
+    prefix: Annotated[str, Meta(pattern=r"^[^+#/\s]+(/[^+#/\s]+)*$", max_length=128)] = (
+        "homeassistant"
+    )
+
+
+class JournalSettings(Section, frozen=True):
+    """What is kept of readings, for a broker that was away and for reports."""
+
+    path: NonEmpty | None = None
+    rows: Annotated[int, Meta(ge=100, le=10_000_000)] = 200_000
+    days: Annotated[float, Meta(gt=0, le=36_500)] = 90.0
 
 
 class Log(Section, frozen=True):
@@ -96,15 +137,31 @@ class Log(Section, frozen=True):
 class Settings(Section, frozen=True):
     """The whole configuration."""
 
-    node: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")] = "home"
+    node: NodeName = "home"
     audio: Audio = Audio()
+    rooms: tuple[Room, ...] = ()
     speech: Speech = Speech()
     emotion: EmotionSettings = EmotionSettings()
     quality: QualitySettings = QualitySettings()
     mood: MoodSettings = MoodSettings()
     monitor: MonitorSettings = MonitorSettings()
     mqtt: Mqtt = Mqtt()
+    home_assistant: HomeAssistantSettings = HomeAssistantSettings()
+    journal: JournalSettings = JournalSettings()
     log: Log = Log()
+
+    def nodes(self) -> "list[Settings]":
+        """The settings of each node of this process, as if it were the only one."""
+        return [msgspec.structs.replace(self, rooms=())] + [
+            msgspec.structs.replace(
+                self,
+                node=room.node,
+                audio=Audio(room.device, room.channel),
+                rooms=(),
+                mqtt=self.mqtt.of_room(room.node),
+            )
+            for room in self.rooms
+        ]
 
 
 def password(settings: Mqtt, environment: Mapping[str, str]) -> str | None:
@@ -135,6 +192,13 @@ def log_path(settings: Log, environment: Mapping[str, str]) -> Path:
     if settings.path is not None:
         return user_path(settings.path)
     return _folder("LOGS_DIRECTORY", environment) / "readings.jsonl"
+
+
+def journal_path(settings: JournalSettings, environment: Mapping[str, str]) -> Path:
+    """Where the journal is: journal.path, else systemd's folder for states, else the user's."""
+    if settings.path is not None:
+        return user_path(settings.path)
+    return _folder("STATE_DIRECTORY", environment) / "journal.sqlite"
 
 
 def voice_path(settings: Settings, environment: Mapping[str, str]) -> Path:

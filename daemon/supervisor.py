@@ -3,8 +3,9 @@
 import logging
 import os
 import socket
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from affectd.daemon.capture.source import Hearing
@@ -17,12 +18,16 @@ GRACE_S: Final = 10.0  # after which a service that hears nothing yet is ready a
 class Supervisor:
     """Speaks systemd's notification protocol; says nothing where there is no systemd.
 
-    It is told of each turn of the service. As a turn needs frames that arrive, or a microphone that
-    is lawfully looked for or paused, a service that hangs anywhere is not alive and is restarted.
-    Source: sd_notify(3).
+    It is told of each turn of each node's service. As a turn needs frames that arrive, or a
+    microphone that is lawfully looked for or paused, a service that hangs anywhere is not alive and
+    is restarted. Safe to use from the threads of all nodes. Source: sd_notify(3).
     """
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], nodes: Sequence[str]) -> None:
+        """nodes: that take turns here, by name."""
+        self._lock = threading.Lock()
+        self._hearing: dict[str, Hearing | None] = dict.fromkeys(nodes)
+        self._turned: set[str] = set()  # since it was told that all are alive
         self._address = environment.get("NOTIFY_SOCKET", "")
         self._every_s = _watchdog_s(environment) / 3
         self._began_s = time.monotonic()
@@ -31,29 +36,49 @@ class Supervisor:
         self._status = ""
         self._is_failing = False
 
-    def turn(self, hearing: Hearing) -> None:
-        """Take that the service has turned over, and how it hears."""
-        now_s = time.monotonic()
+    def turn(self, node: str, hearing: Hearing) -> None:
+        """Take that the service of a node has turned over, and how it hears."""
+        with self._lock:
+            self._hearing[node] = hearing
+            self._turned.add(node)
+            self._send(self._news(time.monotonic()))
+
+    def _news(self, now_s: float) -> list[str]:
         lines = []
-        if not self._is_ready and self._hears_or_waited(hearing, now_s):
+        if not self._is_ready and (self._all_hear() or now_s - self._began_s >= GRACE_S):
             self._is_ready = True
             lines.append("READY=1")
-        if self._every_s and now_s - self._alive_s >= self._every_s:
+        is_due = self._every_s and now_s - self._alive_s >= self._every_s
+        if is_due and self._turned >= self._hearing.keys():
             self._alive_s = now_s
+            self._turned.clear()
             lines.append("WATCHDOG=1")
-        status = " ".join(part for part in (hearing.state, hearing.device, hearing.reason) if part)
+        status = self._told()
         if status != self._status:
             self._status = status
             lines.append(f"STATUS={status}")
-        self._send(lines)
+        return lines
+
+    def _told(self) -> str:
+        """What all nodes hear, in one line."""
+        told = {
+            node: " ".join(part for part in (one.state, one.device, one.reason) if part)
+            for node, one in self._hearing.items()
+            if one is not None
+        }
+        if len(self._hearing) == 1:
+            return next(iter(told.values()), "")
+        return "; ".join(f"{node}: {text}" for node, text in told.items())
+
+    def _all_hear(self) -> bool:
+        return all(
+            one is not None and one.state in ("listening", "silent", "paused")
+            for one in self._hearing.values()
+        )
 
     def stopping(self) -> None:
         """Say that the service ends by intention."""
         self._send(["STOPPING=1"])
-
-    def _hears_or_waited(self, hearing: Hearing, now_s: float) -> bool:
-        hears = hearing.state in ("listening", "silent", "paused")
-        return hears or now_s - self._began_s >= GRACE_S
 
     def _send(self, lines: list[str]) -> None:
         if not self._address or not lines:

@@ -167,33 +167,34 @@ class SoundServer:
     of a real one.
     """
 
+    socket = "native"  # below the home, where it answers
+
     def __init__(self, home: Path) -> None:
         home.mkdir(mode=0o700)
         asoundrc = "pcm.!default { type pulse }\nctl.!default { type pulse }\n"
         (home / ".asoundrc").write_text(asoundrc)
-        self._home, self._fifo = home, home / "mic.fifo"
+        self._home, self._fifo, self._socket = home, home / "mic.fifo", home / self.socket
         self.environment = os.environ | {
             "HOME": str(home),
             "XDG_RUNTIME_DIR": str(home),
-            "PULSE_SERVER": f"unix:{home / 'native'}",
+            "PULSE_SERVER": f"unix:{self._socket}",
         }
         self.silence = threading.Event()  # while it is set, the microphone delivers nothing
+        self.pace = 1.0  # of its clock; a device of another rate than it says has another one
         self._closed = threading.Event()
         self._to_play: list[NDArray[np.int16]] = []
         self._feeder = threading.Thread(target=self._feed, daemon=True)
-        self._server: subprocess.Popen[bytes] | None = None
+        self._servers: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:
         """Start the server, and plug the microphone in."""
-        socket_path = self._home / "native"
-        command = ["pulseaudio", "-n", "--daemonize=no", "--use-pid-file=no"]
-        command += ["--exit-idle-time=-1", "-L"]
-        command += [f"module-native-protocol-unix socket={socket_path} auth-anonymous=1"]
-        self._server = subprocess.Popen(
-            command, env=self.environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-        )
-        wait_until(lambda: self._control("info").returncode == 0, "PulseAudio answers")
+        self.serve()
         self.plug()
+
+    def serve(self) -> None:
+        """Start the server, without a microphone."""
+        self._serve()
+        wait_until(lambda: self._control("info").returncode == 0, "the sound server answers")
 
     def plug(self, name: str = "mic") -> None:
         """Plug the microphone in, and make it the default one."""
@@ -202,22 +203,28 @@ class SoundServer:
         assert self._control("load-module", "module-pipe-source", module).returncode == 0
         assert self._control("set-default-source", name).returncode == 0
 
+    def add(self, name: str) -> None:
+        """Plug in another microphone, which hears the same, and leave the default as it is."""
+        module = f"master=mic source_name={name}"
+        assert self._control("load-module", "module-remap-source", module).returncode == 0
+
     def unplug(self) -> None:
         """Take the microphone away."""
         assert self._control("unload-module", "module-pipe-source").returncode == 0
 
     def kill(self) -> None:
         """End the server without a farewell."""
-        if self._server is not None:
-            self._server.kill()
-            self._server.wait()
-        for left in (self._home / "native", self._fifo):
+        for server in self._servers:
+            server.kill()
+            server.wait()
+        self._servers = []
+        for left in (self._socket, self._fifo):
             left.unlink(missing_ok=True)
 
     def freeze(self) -> None:
         """Let the server stand still."""
-        assert self._server is not None
-        self._server.send_signal(signal.SIGSTOP)
+        for server in self._servers:
+            server.send_signal(signal.SIGSTOP)
 
     def recordings(self) -> str:
         """What records from the server now, a line each."""
@@ -236,6 +243,17 @@ class SoundServer:
             self._feeder.join(10)
         self.kill()
 
+    def _serve(self) -> None:
+        command = ["pulseaudio", "-n", "--daemonize=no", "--use-pid-file=no"]
+        command += ["--exit-idle-time=-1", "-L"]
+        self._run(*command, f"module-native-protocol-unix socket={self._socket} auth-anonymous=1")
+
+    def _run(self, *command: str) -> None:
+        server = subprocess.Popen(
+            command, env=self.environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+        self._servers.append(server)
+
     def _control(self, *words: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
             ["pactl", *words], env=self.environment, capture_output=True, check=False
@@ -251,8 +269,9 @@ class SoundServer:
                 rest = self._to_play.pop(0)
             if self.silence.is_set():
                 continue
-            hiss = random.integers(-2, 3, max(0, 480 - rest.size)).astype(np.int16)
-            block, rest = np.concatenate([rest[:480], hiss]), rest[480:]
+            size = round(480 * self.pace)
+            hiss = random.integers(-2, 3, max(0, size - rest.size)).astype(np.int16)
+            block, rest = np.concatenate([rest[:size], hiss]), rest[size:]
             try:
                 if pipe < 0:
                     pipe = os.open(self._fifo, os.O_WRONLY | os.O_NONBLOCK)
@@ -267,9 +286,41 @@ class SoundServer:
             os.close(pipe)
 
 
+class PipeWire(SoundServer):
+    """PipeWire with its PulseAudio server and session manager, and the same microphone."""
+
+    socket = "pulse/native"
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(home)
+        # Of the session manager that alone which links streams: the rest needs D-Bus and devices.
+        enable = 'load_module("metadata")\ndevice_defaults.enable()\n'
+        for part, script in (("main", enable), ("bluetooth", "")):
+            folder = home / ".config" / "wireplumber" / f"{part}.lua.d"
+            folder.mkdir(parents=True)
+            (folder / "90-enable-all.lua").write_text(script)
+        self.environment.pop("XDG_CONFIG_HOME", None)
+        self.environment["DBUS_SESSION_BUS_ADDRESS"] = f"unix:path={home / 'no-bus'}"
+
+    def _serve(self) -> None:
+        self._run("pipewire")
+        wait_until((self._home / "pipewire-0").exists, "PipeWire answers")
+        self._run("wireplumber")
+        self._run("pipewire-pulse")
+
+    def kill(self) -> None:
+        """End the server without a farewell."""
+        super().kill()
+        (self._home / "pipewire-0").unlink(missing_ok=True)
+
+
+SOUND_SERVERS = {"pulseaudio": SoundServer, "pipewire": PipeWire}
+
+
 @pytest.fixture
-def sound_server(tmp_path: Path) -> Iterator[SoundServer]:
-    server = SoundServer(tmp_path / "pulse")
+def sound_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SoundServer]:
+    """PulseAudio, or what a test names of SOUND_SERVERS by an indirect parameter."""
+    server = SOUND_SERVERS[getattr(request, "param", "pulseaudio")](tmp_path / "sound")
     try:
         server.start()
         yield server

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from affectd.daemon import configuration
 from affectd.daemon.errors import SettingsError
 from affectd.daemon.settings import (
+    Audio,
     EmotionSettings,
     Log,
     Mqtt,
@@ -39,7 +40,7 @@ def test_the_documented_file_holds_every_key_with_its_default() -> None:
     import msgspec
 
     documented = yaml.safe_load(DEFAULT.read_text())
-    assert documented == msgspec.to_builtins(Settings())
+    assert documented == msgspec.json.decode(msgspec.json.encode(Settings()))
     assert configuration.load(DEFAULT, {}) == Settings()
 
 
@@ -104,13 +105,13 @@ def test_an_empty_environment_variable_stands_for_null(tmp_path: Path) -> None:
     [
         ("mqtt: {port: 99999}", "mqtt.port is 99999; it must be a whole number from 1 to 65535"),
         ("mqtt: {port: http}", "mqtt.port is 'http'; it must be a whole number from 1 to 65535"),
-        ("mqtt: {prot: 1}", "mqtt.prot is not a known key; did you mean port?"),
+        ("mqtt: {prot: 1}", "mqtt.prot is not a known key; did you mean root?"),
         (
             "mqtt: {password: hunter2}",
             "mqtt.password is not a known key; did you mean password_file",
         ),
         ("mood: {zzz: 1}", "mood.zzz is not a known key; known here: half_life_s"),
-        ("room: kitchen", "room is not a known key; known here: node, audio, speech"),
+        ("room: kitchen", "room is not a known key; did you mean rooms?"),
         ("1: 2", "1 is not a known key"),
         ("mqtt: {1: 2}", "mqtt.1 is not a known key"),
         ("mqtt: 3", "mqtt is 3; it must be a section with keys of its own"),
@@ -168,6 +169,38 @@ def test_a_file_section_that_is_none_is_refused_though_a_variable_overrides_a_ke
 ) -> None:
     with pytest.raises(SettingsError, match="mqtt is 3; it must be a section"):
         load("mqtt: 3", tmp_path, AFFECTD_MQTT__PORT="1")
+
+
+def test_each_room_is_a_node_with_all_other_keys_shared(tmp_path: Path) -> None:
+    rooms = "[{node: study, device: Jabra, channel: 2}, {node: hall, device: Blue}]"
+    settings = load(f"node: kitchen\nlog: {{level: debug}}\nrooms: {rooms}", tmp_path)
+    nodes = settings.nodes()
+    assert [node.node for node in nodes] == ["kitchen", "study", "hall"]
+    assert [node.audio for node in nodes] == [Audio(), Audio("Jabra", 2), Audio("Blue")]
+    assert all(node.log.level == "debug" and node.rooms == () for node in nodes)
+
+
+@pytest.mark.parametrize(
+    ("rooms", "problem"),
+    [
+        ("3", r"rooms is 3; it must be a list of rooms"),
+        ("[3]", r"rooms\[0\] is 3; it must be a section"),
+        ("[{device: Jabra}]", r"rooms\[0\] has no node; give it one"),
+        ("[{node: a b, device: x}]", r"rooms\[0\].node is 'a b'; it must be text that matches"),
+        ("[{node: a}, {node: b, chanel: 1}]", r"rooms\[1\].chanel is not a known key; did you"),
+        ("[{node: a, channel: 0}]", r"rooms\[0\].channel is 0; it must be a whole number from 1"),
+        ("[{node: home, device: x}]", "two nodes are called home"),
+        ("[{node: a}]", "home and a would hear the same, device null and channel null"),
+    ],
+)
+def test_wrong_rooms_are_refused(tmp_path: Path, rooms: str, problem: str) -> None:
+    with pytest.raises(SettingsError, match=problem):
+        load(f"rooms: {rooms}", tmp_path)
+
+
+def test_rooms_are_not_set_by_a_variable(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="AFFECTD_ROOMS names a list; set rooms in the"):
+        load("", tmp_path, AFFECTD_ROOMS="x")
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

@@ -6,14 +6,28 @@ from typing import TypeVar
 import numpy as np
 import pytest
 import soundfile
+from msgspec.structs import asdict
 from numpy.typing import NDArray
 
 from affectd.daemon.capture.recording import Recording
+from affectd.daemon.control import Control
 from affectd.daemon.emotion.classifier import Classifier
 from affectd.daemon.emotion.monitor import Monitor, MonitorSpec
 from affectd.daemon.emotion.mood import Mood, MoodSpec
 from affectd.daemon.emotion.voice import FixedVoice, Voice
-from affectd.daemon.publish.messages import HealthMessage, MoodMessage, UtteranceMessage
+from affectd.daemon.publish.commands import (
+    Classes,
+    Diagnostics,
+    Quiet,
+    Threshold,
+    VoiceReset,
+)
+from affectd.daemon.publish.messages import (
+    DiagnosticsMessage,
+    HealthMessage,
+    MoodMessage,
+    UtteranceMessage,
+)
 from affectd.daemon.service import Decisions, Service
 from affectd.daemon.speech.ear import Ear
 from affectd.daemon.speech.level import QualitySpec
@@ -33,6 +47,7 @@ class Collector:
     def __init__(self) -> None:
         self.events: list[UtteranceMessage | MoodMessage | bool] = []
         self.health_messages: list[HealthMessage] = []
+        self.diagnostics_messages: list[DiagnosticsMessage] = []
 
     def utterance(self, message: UtteranceMessage) -> None:
         self.events.append(message)
@@ -42,6 +57,9 @@ class Collector:
 
     def speech(self, is_speaking: bool) -> None:
         self.events.append(is_speaking)
+
+    def diagnostics(self, message: DiagnosticsMessage) -> None:
+        self.diagnostics_messages.append(message)
 
     def health(self, message: HealthMessage) -> None:
         self.health_messages.append(message)
@@ -60,14 +78,15 @@ def run(
     fast: bool = True,
     voice: Voice | None = None,
     decisions: Decisions | None = None,
+    control: Control | None = None,
 ) -> Collector:
     collector = Collector()
     ear = Ear(FeatureSpec(), SegmenterSpec(), DEFAULT_MODE)
     voice = voice or new_voice(classifier)
     source, decisions = Recording(path, fast=fast), decisions or Decisions()
-    Service("kitchen", source, ear, classifier, voice, decisions, [collector]).run(
-        threading.Event()
-    )
+    publishers = [collector]
+    service = Service("kitchen", source, ear, classifier, voice, decisions, publishers, control)
+    service.run(threading.Event())
     return collector
 
 
@@ -90,6 +109,28 @@ def heard(open_gate: Classifier) -> Collector:
 
 def test_a_recording_becomes_readings(heard: Collector) -> None:
     assert len(heard.of(UtteranceMessage)) >= 8
+
+
+@pytest.mark.parametrize("offset", [-2000, 2000])
+def test_an_offset_of_the_microphone_leaves_the_readings_as_they_are(
+    offset: int, open_gate: Classifier, tmp_path: Path
+) -> None:
+    speech = Recording(DEMO).samples()
+    hiss = np.random.default_rng(0).integers(-2, 3, speech.size).astype(np.int16)
+    told = []
+    for name, add in (("plain", 0), ("shifted", offset)):
+        path = tmp_path / f"{name}.wav"
+        soundfile.write(path, speech + hiss + np.int16(add), 16_000)
+        told.append(run(path, open_gate).of(UtteranceMessage))
+    assert len(told[0]) >= 8
+    for plain, shifted in zip(*told, strict=True):
+        assert shifted.emotion == plain.emotion
+        assert shifted.duration_s == plain.duration_s
+        assert asdict(shifted.probabilities) == pytest.approx(asdict(plain.probabilities), abs=1e-3)
+        assert shifted.speech_probability == pytest.approx(plain.speech_probability, abs=1e-3)
+        assert shifted.level_dbfs == pytest.approx(plain.level_dbfs, abs=0.2)
+        assert shifted.snr_db == pytest.approx(plain.snr_db, abs=0.2)
+        assert shifted.flaws == plain.flaws
 
 
 def test_the_mood_is_idle_first_and_follows_each_reading(heard: Collector) -> None:
@@ -227,3 +268,70 @@ def test_readings_that_are_all_alike_are_told_in_health(
     told = run(DEMO, open_gate, decisions=decisions).health_messages
     assert told[0].warning == ""
     assert told[-1].warning.endswith("with `affectd voice reset`")
+
+
+def test_emotions_that_may_not_be_read_are_not_and_the_others_share_their_probability(
+    heard: Collector, open_gate: Classifier
+) -> None:
+    control = Control()
+    control.obey(Classes(classes=["neutral", "sad"]))
+    control.obey(Threshold(threshold=0))
+    collector = run(DEMO, open_gate, control=control)
+    readings = collector.of(UtteranceMessage)
+    assert len(readings) == len(heard.of(UtteranceMessage))
+    for reading in readings:
+        assert reading.emotion in {"neutral", "sad"}
+        assert reading.probabilities.angry == 0
+        total = reading.probabilities.neutral + reading.probabilities.sad
+        assert total == pytest.approx(1, abs=1e-5)
+    assert collector.health_messages[0].classes == ["neutral", "sad"]
+    assert collector.health_messages[0].threshold == 0
+
+
+def test_a_threshold_makes_less_sure_readings_unknown(open_gate: Classifier) -> None:
+    control = Control()
+    control.obey(Threshold(threshold=1))
+    assert {r.emotion for r in run(DEMO, open_gate, control=control).of(UtteranceMessage)} == {
+        "unknown"
+    }
+
+
+def test_in_quiet_nothing_is_published_and_nothing_is_learnt(open_gate: Classifier) -> None:
+    control, voice = Control(), new_voice(open_gate)
+    control.obey(Quiet(for_s=3600))
+    collector = run(DEMO, open_gate, voice=voice, control=control)
+    assert collector.of(UtteranceMessage) == []
+    assert [mood.mood for mood in collector.of(MoodMessage)] == ["idle"]
+    assert voice.utterances == 0
+    assert collector.health_messages[-1].quiet_until is not None
+    assert collector.health_messages[-1].dropped == 0
+
+
+def test_diagnostics_tell_of_what_is_kept_and_of_what_is_not(
+    heard: Collector, open_gate: Classifier
+) -> None:
+    control = Control()
+    control.obey(Diagnostics(for_s=3600))
+    told = run(DEMO, open_gate, control=control).diagnostics_messages
+    readings = heard.of(UtteranceMessage)
+    assert [(one.time[:10], one.kept, one.why) for one in told] == [
+        (reading.time[:10], True, "") for reading in readings
+    ]
+    assert [next(iter(one.top.values())) for one in told] == [r.confidence for r in readings]
+    control.obey(Quiet(for_s=3600))
+    told = run(DEMO, open_gate, control=control).diagnostics_messages
+    assert {(one.kept, one.why) for one in told} == {(False, "quiet")}
+
+
+def test_without_the_command_there_are_no_diagnostics(heard: Collector) -> None:
+    assert heard.diagnostics_messages == []
+    assert heard.health_messages[-1].diagnostics_until is None
+
+
+def test_a_voice_is_forgotten_by_command(open_gate: Classifier) -> None:
+    control, voice = Control(), new_voice(open_gate)
+    for number in range(5):
+        voice.hear(np.full((298, 40), number, np.float32), 200)
+    control.obey(VoiceReset())
+    first = run(DEMO, open_gate, voice=voice, control=control).of(UtteranceMessage)[0]
+    assert first.voice_utterances == 0

@@ -31,16 +31,16 @@ def told(systemd: socket.socket) -> list[str]:
 
 
 def of(systemd: socket.socket, **more: str) -> Supervisor:
-    return Supervisor({"NOTIFY_SOCKET": systemd.getsockname(), **more})
+    return Supervisor({"NOTIFY_SOCKET": systemd.getsockname(), **more}, ["home"])
 
 
 def test_the_service_is_ready_when_it_hears(systemd: socket.socket) -> None:
     tells = of(systemd)
-    tells.turn(Hearing("opening", device="mic"))
+    tells.turn("home", Hearing("opening", device="mic"))
     assert told(systemd) == ["STATUS=opening mic"]
-    tells.turn(Hearing("listening", device="mic"))
+    tells.turn("home", Hearing("listening", device="mic"))
     assert told(systemd) == ["READY=1", "STATUS=listening mic"]
-    tells.turn(Hearing("listening", device="mic"))
+    tells.turn("home", Hearing("listening", device="mic"))
     assert told(systemd) == []
 
 
@@ -48,7 +48,7 @@ def test_a_service_without_a_microphone_is_ready_after_a_grace(
     systemd: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "GRACE_S", 0.0)
-    of(systemd).turn(Hearing("lost", "no microphone was found", "mic"))
+    of(systemd).turn("home", Hearing("lost", "no microphone was found", "mic"))
     assert told(systemd) == ["READY=1", "STATUS=lost mic no microphone was found"]
 
 
@@ -57,21 +57,39 @@ def test_it_is_alive_with_each_turn_but_not_told_more_often_than_is_wanted(
 ) -> None:
     tells = of(systemd, WATCHDOG_USEC="30000000")
     for _ in range(3):
-        tells.turn(Hearing("listening"))
+        tells.turn("home", Hearing("listening"))
     assert told(systemd).count("WATCHDOG=1") == 1
+
+
+def test_it_is_alive_only_if_every_node_has_taken_a_turn(systemd: socket.socket) -> None:
+    environment = {"NOTIFY_SOCKET": systemd.getsockname(), "WATCHDOG_USEC": "1"}
+    tells = Supervisor(environment, ["kitchen", "study"])
+    for _ in range(3):
+        tells.turn("kitchen", Hearing("listening", device="a"))
+    assert told(systemd) == ["STATUS=kitchen: listening a"]
+    tells.turn("study", Hearing("listening", device="b"))
+    assert set(told(systemd)) == {
+        "READY=1",
+        "WATCHDOG=1",
+        "STATUS=kitchen: listening a; study: listening b",
+    }
+    tells.turn("study", Hearing("listening", device="b"))
+    assert told(systemd) == []
 
 
 @pytest.mark.parametrize("more", [{}, {"WATCHDOG_USEC": "1000", "WATCHDOG_PID": "1"}])
 def test_a_watchdog_that_is_not_for_this_process_is_not_fed(
     systemd: socket.socket, more: dict[str, str]
 ) -> None:
-    of(systemd, **more).turn(Hearing("listening"))
+    of(systemd, **more).turn("home", Hearing("listening"))
     assert "WATCHDOG=1" not in told(systemd)
 
 
 def test_without_systemd_nothing_is_told_and_nothing_fails(tmp_path: Path) -> None:
-    Supervisor({}).turn(Hearing("listening"))
-    Supervisor({"NOTIFY_SOCKET": str(tmp_path / "none")}).turn(Hearing("listening"))
+    Supervisor({}, ["home"]).turn("home", Hearing("listening"))
+    Supervisor({"NOTIFY_SOCKET": str(tmp_path / "none")}, ["home"]).turn(
+        "home", Hearing("listening")
+    )
 
 
 def test_a_running_service_tells_systemd_when_it_hears_and_while_it_lives(

@@ -11,11 +11,13 @@ from typing import Final
 import numpy as np
 
 from affectd.daemon.capture.converter import Converter
+from affectd.daemon.capture.lookout import Lookout
 from affectd.daemon.capture.portaudio import (
     Stream,
     bounded,
     choose,
     devices,
+    is_in_use,
     library,
     refresh,
     surroundings,
@@ -30,10 +32,12 @@ logger = logging.getLogger(__name__)
 POLL_S: Final = 0.03
 TURN_S: Final = 0.5  # at most between two blocks, if only empty ones
 PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0)  # before another attempt to open; the last one ever after
-SURE: Final = 3  # looks for devices after a loss, or when something around has changed
-LOOK_S: Final = 60.0  # after which they are looked for even if nothing seems to have
 PAUSED: Final = "it was told not to listen"
-MUTE: Final = "it delivers nothing but zeros; see whether it is muted, by a switch or in the mixer"
+MUTE: Final = (
+    "it delivers nothing but silence; see whether it is muted, by a switch or in the mixer"
+)
+ENDED: Final = "the sound system has ended its stream"
+GAVE_WAY: Final = "another microphone was looked for, which interrupts all"
 
 
 class Microphone:
@@ -42,13 +46,21 @@ class Microphone:
     pause(), resume() and hearing may be used from any thread.
     """
 
-    def __init__(self, wanted: str | None, channel: int | None, paused: bool = False) -> None:
+    def __init__(
+        self,
+        wanted: str | None,
+        channel: int | None,
+        paused: bool = False,
+        lookout: Lookout | None = None,
+    ) -> None:
         """wanted: a part of its name and host API (see choose); channel: which one, from 1.
 
-        None hears the default device, and all channels mixed. paused: begin so. Raises DeviceError
-        if PortAudio is missing, and AudioHangsError if it does not return.
+        None hears the default device, and all channels mixed. paused: begin so. lookout: that of
+        the other microphones of this process, if there are any. Raises DeviceError if PortAudio is
+        missing, and AudioHangsError if it does not return.
         """
         bounded(library, "looking for microphones")
+        self._lookout = lookout or lookout_now()
         self._wanted, self._channel = wanted, channel
         self._heard = 0  # samples until now at 16 kHz, with those that were skipped
         self._heard_at = time.time()
@@ -56,9 +68,6 @@ class Microphone:
         self._lost_since_s: float | None = None
         self._rested_s = 0.0  # until when it was paused last
         self._strange: set[int] = set()  # rates at which the device delivered another one
-        self._looks = 0  # for devices, that are due
-        self._looked_s = _now()  # when they were looked for last,
-        self._around = surroundings(os.environ)  # and what was around then
         # Plain values, so that pause() may be called wherever it is: nothing waits for them.
         self.is_paused, self._pauses = paused, 0
         self.hearing = Hearing(
@@ -95,8 +104,15 @@ class Microphone:
     def blocks(self, stop: threading.Event) -> Iterator[Block]:
         """Yield what is heard until stop is set, whatever becomes of the device.
 
-        Raises AudioHangsError if the audio library does not return from a call.
+        Raises AudioHangsError, and has failed, if the audio library does not return from a call.
         """
+        try:
+            yield from self._blocks(stop)
+        except AudioHangsError as error:
+            self._tell("failed", str(error))
+            raise
+
+    def _blocks(self, stop: threading.Event) -> Iterator[Block]:
         self._until_s = _now()
         failures = 0
         while not stop.is_set():
@@ -114,17 +130,20 @@ class Microphone:
             except AudioHangsError:
                 raise
             except DeviceError as error:
-                if not failures:
-                    self._looks = SURE
                 self._lose(str(error))
                 failures += 1
+                self._look_if_alone(failures)
                 continue
             before = self._heard
             yield from self._listen(stream, pauses, stop)
-            if self._heard > before:
-                failures, self._looks = 1, SURE
-            else:
-                failures += 1
+            failures = 1 if self._heard > before else failures + 1
+            if self._pauses == pauses and not stream.gave_way:
+                self._look_if_alone(failures)
+
+    def _look_if_alone(self, failures: int) -> None:
+        """After a first failure have devices looked for anew, if that interrupts nobody."""
+        if failures == 1 and not is_in_use():
+            self._lookout.lose()
 
     def time_of(self, sample: int) -> float:
         """When a sample was heard, counted back from the newest."""
@@ -134,11 +153,8 @@ class Microphone:
         """Open the device; look for devices again if there may be others than when it failed."""
 
         def call() -> Stream:
-            around = surroundings(os.environ)
-            if around != self._around:
-                self._around, self._looks = around, SURE
-            if self._looks or (failures and _now() - self._looked_s >= LOOK_S):
-                self._looks, self._looked_s = max(0, self._looks - 1), _now()
+            in_vain = failures > 0 and not is_in_use()
+            if self._lookout.is_due(surroundings(os.environ), _now(), in_vain):
                 refresh()
             device = choose(devices(), self._wanted)
             rates_hz = dict.fromkeys([RATE_HZ, device.rate_hz, 48_000, 44_100])
@@ -162,9 +178,12 @@ class Microphone:
         try:
             while reason is None and self._pauses == pauses and not stop.wait(POLL_S):
                 raw, now_s = stream.ring.read(), _now()
-                reason = watch.push(now_s, len(raw), is_zero=not raw.any())
+                # All alike: an amplifier behind a closed switch may leave an offset.
+                reason = watch.push(now_s, len(raw), is_still=bool((raw == raw[:1]).all()))
                 if stream.ended.is_set():
-                    reason = "the sound system has ended its stream"
+                    reason = (
+                        GAVE_WAY if stream.gave_way else "the sound system has ended its stream"
+                    )
                 self.hearing = replace(
                     self.hearing,
                     overflows=overflows + stream.overflows,
@@ -238,6 +257,11 @@ class Microphone:
         self.hearing = replace(before, state=state, reason=reason)
         level = logging.WARNING if state in ("lost", "silent") else logging.INFO
         logger.log(level, "%s: %s%s", self.name, state, f" ({reason})" if reason else "")
+
+
+def lookout_now() -> Lookout:
+    """A lookout that begins now, for all microphones of this process."""
+    return Lookout(surroundings(os.environ), _now())
 
 
 def _now() -> float:

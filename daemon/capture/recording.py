@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from affectd.daemon.capture.converter import Converter
+from affectd.daemon.capture.converter import RATES_HZ, Converter, is_rate
 from affectd.daemon.capture.source import Block, Hearing
 from affectd.daemon.errors import RecordingError
 from affectd.daemon.speech.vad import RATE_HZ
@@ -27,13 +27,19 @@ class Recording:
         """Check that the recording can be read.
 
         channel: which one to hear, from 1; None mixes all. fast: do not keep a microphone's pace.
-        Raises RecordingError if the file is missing, unreadable, empty or lacks the channel.
+        Raises RecordingError if the file is missing, unreadable, empty, of an impossible rate, or
+        lacks the channel.
         """
         self._path, self._channel, self._fast = path, channel, fast
         with _opened(path) as file:
             if file.frames == 0:
                 raise RecordingError(f"{path} holds no samples; record it again")
-            if channel is not None and channel > file.channels:
+            if not is_rate(file.samplerate):
+                raise RecordingError(
+                    f"{path} has a rate of {file.samplerate} Hz, not between {RATES_HZ[0]} and "
+                    f"{RATES_HZ[1]} Hz; see whether it is damaged, or convert it to {RATE_HZ} Hz"
+                )
+            if channel is not None and not 1 <= channel <= file.channels:
                 raise RecordingError(
                     f"audio.channel is {channel}, but {path} has {file.channels} channel(s)"
                 )

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-State = Literal["opening", "listening", "silent", "lost", "paused"]
+State = Literal["opening", "listening", "silent", "lost", "paused", "failed"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,7 @@ GAP_S: Final = 0.5  # so much missing audio, for
 SETTLED_S: Final = 1.0  # so long, is a gap: what is only late has arrived by then
 WINDOW_S: Final = 20.0  # over which the rate is measured
 STRAYS: Final = 0.03  # a rate that differs by more than this share is another one
-MUTE_S: Final = 10.0  # of nothing but zeros, after which a microphone counts as silent
+MUTE_S: Final = 10.0  # of samples that are all alike, after which a microphone counts as silent
 DRIFT_S: Final = 600.0  # after which the drift of its clock is known well enough to be told
 
 
@@ -40,7 +40,7 @@ class Watch:
 
     @property
     def is_mute(self) -> bool:
-        """Whether it has delivered nothing but zeros for MUTE_S."""
+        """Whether it has delivered nothing but silence for MUTE_S."""
         return self._newest_s - self._sound_s >= MUTE_S
 
     @property
@@ -51,13 +51,13 @@ class Watch:
         ratio = self._samples / (self._newest_s - self._began_s) / self._rate_hz
         return 1e6 * (ratio - 1)
 
-    def push(self, now_s: float, samples: int, is_zero: bool) -> str | None:
+    def push(self, now_s: float, samples: int, is_still: bool) -> str | None:
         """Take what has arrived by now; return why the stream must be opened anew, or None.
 
-        samples: how many, a channel; perhaps none. is_zero: whether all of them are 0.
+        samples: how many, a channel; perhaps none. is_still: whether all of a channel are alike.
         """
         if samples:
-            self._arrived(now_s, samples, is_zero)
+            self._arrived(now_s, samples, is_still)
         elif self._began_s is None:
             if now_s - self._opened_s >= STARTS_S:
                 return f"it has delivered nothing within {STARTS_S:g} s"
@@ -66,7 +66,7 @@ class Watch:
             return f"it has delivered nothing for {DEAF_S:g} s"
         return self._gap(now_s) or self._other_rate(now_s)
 
-    def _arrived(self, now_s: float, samples: int, is_zero: bool) -> None:
+    def _arrived(self, now_s: float, samples: int, is_still: bool) -> None:
         if self._began_s is None:
             self._began_s = self._anchor_s = self._sound_s = now_s - samples / self._rate_hz
             self._window = (now_s, samples)
@@ -74,7 +74,7 @@ class Watch:
             self._longest_pause_s = max(self._longest_pause_s, now_s - self._newest_s)
         self._samples += samples
         self._newest_s = now_s
-        if not is_zero:
+        if not is_still:
             self._sound_s = now_s
         self._late_s = now_s - self._anchor_s - self._samples / self._rate_hz
         self._least_late_s = min(self._least_late_s, self._late_s)

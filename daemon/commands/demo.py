@@ -22,9 +22,9 @@ from affectd.daemon.errors import BrokerError
 from affectd.daemon.publish.broker import HOST, EmbeddedBroker
 from affectd.daemon.publish.console import bars, line
 from affectd.daemon.publish.messages import UtteranceMessage
-from affectd.daemon.publish.mqtt import ROOT, MqttPublisher
+from affectd.daemon.publish.mqtt import MqttPublisher
 from affectd.daemon.service import Service
-from affectd.daemon.settings import Mqtt, Settings
+from affectd.daemon.settings import Settings
 
 FOLDER: Final = bundles.DEFAULT / "demo"
 NODE: Final = "demo"
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     voice = voice_of(Settings(), classifier.bundle)
     stop = stop_on_signal()
     with EmbeddedBroker(0) as broker, Subscriber(broker.port) as subscriber:
-        publisher = MqttPublisher(Mqtt(host=HOST, port=broker.port), NODE, None)
+        publisher = MqttPublisher(broker.settings, NODE, None)
         service = service_of(Settings(node=NODE), recording, classifier, voice, [publisher])
         if not args.json:
             _introduce(recording, broker.port)
@@ -81,7 +81,7 @@ class Subscriber:
         self._payloads: queue.Queue[bytes | None] = queue.Queue()
         subscribed = self._subscribed = threading.Event()
         self._client = paho.Client(CallbackAPIVersion.VERSION2)
-        self._client.on_connect = lambda client, *_: client.subscribe(f"{ROOT}/{NODE}/#", 1)
+        self._client.on_connect = lambda client, *_: client.subscribe(f"affectd/{NODE}/#", 1)
         self._client.on_subscribe = lambda *_: subscribed.set()
         self._client.on_message = self._on_message
 
@@ -139,7 +139,7 @@ def _introduce(recording: Recording, port: int) -> None:
     print(
         f"Playing {recording.duration_s:.0f} s of acted speech (CREMA-D; source and licence:\n"
         f"{FOLDER / 'ATTRIBUTION.md'}) through the whole service.\n"
-        f"This is what a subscriber to {ROOT}/{NODE}/# on {HOST}:{port} receives:",
+        f"This is what a subscriber to affectd/{NODE}/# on {HOST}:{port} receives:",
         flush=True,
     )
 

@@ -8,7 +8,9 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -16,9 +18,11 @@ import msgspec
 import numpy as np
 
 from affectd.daemon import configuration
-from affectd.daemon.capture.microphone import Microphone
+from affectd.daemon.capture.lookout import Lookout
+from affectd.daemon.capture.microphone import Microphone, lookout_now
 from affectd.daemon.capture.recording import Recording
 from affectd.daemon.capture.source import Source
+from affectd.daemon.control import Control
 from affectd.daemon.emotion import bundle as bundles
 from affectd.daemon.emotion.bundle import Bundle
 from affectd.daemon.emotion.classifier import Classifier
@@ -27,15 +31,17 @@ from affectd.daemon.emotion.mood import Mood, MoodSpec
 from affectd.daemon.emotion.voice import FixedVoice, Voice
 from affectd.daemon.emotion.voice_file import KeptVoice
 from affectd.daemon.errors import SettingsError
-from affectd.daemon.publish.broker import HOST, EmbeddedBroker
+from affectd.daemon.publish.broker import EmbeddedBroker
+from affectd.daemon.publish.chronicle import Chronicle
 from affectd.daemon.publish.console import Console
+from affectd.daemon.publish.journal import Journal
 from affectd.daemon.publish.mqtt import MqttPublisher
 from affectd.daemon.publish.pause_file import PauseFile
 from affectd.daemon.publish.reading_log import ReadingLog
-from affectd.daemon.service import Decisions, Publisher, Service
+from affectd.daemon.service import NO_BACKLOG, Backlog, Decisions, Publisher, Service
 from affectd.daemon.settings import (
-    Mqtt,
     Settings,
+    journal_path,
     log_path,
     password,
     pause_path,
@@ -56,39 +62,85 @@ BROKER_WAIT_S: Final = 5.0
 
 
 def run(args: argparse.Namespace) -> int:
-    """Listen to the microphone, or play a recording, and publish."""
+    """Listen to the microphones, or play a recording, and publish."""
     if args.fast and args.input is None:
         raise SettingsError("--fast is for recordings; name one with --input")
     stop = stop_on_signal()
     settings = configuration.load(args.config or configuration.find(os.environ), os.environ)
     logging.getLogger().setLevel(settings.log.level.upper())
     with ExitStack() as stack:
-        mqtt = settings.mqtt
         if args.broker == "embedded":
-            broker = stack.enter_context(EmbeddedBroker(mqtt.port))
-            mqtt = Mqtt(host=HOST, port=broker.port)
-        source = _source(settings, args.input, args.fast)
+            broker = stack.enter_context(EmbeddedBroker(settings.mqtt.port))
+            settings = msgspec.structs.replace(settings, mqtt=broker.settings)
+        nodes = settings.nodes() if args.input is None else settings.nodes()[:1]
+        sources = _sources(nodes, args.input, args.fast)
         classifier = classifier_of(settings)
         log = ReadingLog(log_path(settings.log, os.environ))
         stack.callback(log.close)
-        listen = source.listen if isinstance(source, Microphone) else None
-        publisher = MqttPublisher(mqtt, settings.node, password(mqtt, os.environ), listen)
-        publisher.start()
-        stack.callback(publisher.stop)
-        if args.input is not None:
-            _wait_for_broker(publisher, stop)
-        voice = _kept_voice(settings, classifier.bundle, stack)
         logger.info("readings are logged to %s", log.path)
-        publishers: list[Publisher] = [publisher, log, Console()]
-        if isinstance(source, Microphone):
-            pause = _obeying(source, pause_path(settings, os.environ))
-            stack.callback(pause.close)
-            publishers.insert(0, pause)
-        service = service_of(settings, source, classifier, voice, publishers)
-        supervisor = Supervisor(os.environ)
-        service.run(stop, supervisor.turn)
+        journal = _journal(settings, stack)
+        shared: list[Publisher] = [Chronicle(journal), log, Console(names_node=len(nodes) > 1)]
+        services = {}
+        for node, source in zip(nodes, sources, strict=True):
+            control = Control(source.listen if isinstance(source, Microphone) else None)
+            own = _own_publishers(node, source, journal, control, stack, stop)
+            voice = _kept_voice(node, classifier.bundle, stack)
+            publishers = [*own, *shared]
+            services[node.node] = service_of(
+                node, source, classifier, voice, publishers, control, journal
+            )
+        supervisor = Supervisor(os.environ, list(services))
+        run_together(services, stop, supervisor)
         supervisor.stopping()
     return 0
+
+
+def run_together(
+    services: Mapping[str, Service], stop: threading.Event, supervisor: Supervisor
+) -> None:
+    """Run the services of all nodes until stop is set or one of them ends, which ends all.
+
+    Raises what one of them raises, when all have ended.
+    """
+    with ThreadPoolExecutor(len(services), "node") as threads:
+        running = [
+            threads.submit(service.run, stop, partial(supervisor.turn, node))
+            for node, service in services.items()
+        ]
+        wait(running, return_when=FIRST_COMPLETED)
+        stop.set()
+    for service in running:
+        service.result()
+
+
+def _own_publishers(
+    settings: Settings,
+    source: Source,
+    journal: Journal,
+    control: Control,
+    stack: ExitStack,
+    stop: threading.Event,
+) -> list[Publisher]:
+    """A node's connection, and for a microphone what keeps its pause; the stack ends both."""
+    secret = password(settings.mqtt, os.environ)
+    publisher = MqttPublisher(
+        settings.mqtt, settings.node, secret, journal, control, settings.home_assistant
+    )
+    publisher.start()
+    stack.callback(publisher.stop)
+    if not isinstance(source, Microphone):
+        _wait_for_broker(publisher, stop)
+        return [publisher]
+    pause = PauseFile(pause_path(settings, os.environ), lambda: source.is_paused)
+    stack.callback(pause.close)
+    return [pause, publisher]
+
+
+def _journal(settings: Settings, stack: ExitStack) -> Journal:
+    kept = settings.journal
+    journal = Journal(journal_path(kept, os.environ), kept.rows, kept.days)
+    stack.callback(journal.close)
+    return journal
 
 
 def service_of(
@@ -97,17 +149,18 @@ def service_of(
     classifier: Classifier,
     voice: Voice,
     publishers: Sequence[Publisher],
+    control: Control | None = None,
+    journal: Journal | None = None,
 ) -> Service:
     """A service as configured."""
-    return Service(
-        settings.node,
-        source,
-        ear_of(settings),
-        classifier,
-        voice,
-        decisions_of(settings),
-        publishers,
-    )
+    node, ear, decisions = settings.node, ear_of(settings), decisions_of(settings)
+
+    def backlog() -> Backlog:
+        if journal is None:
+            return NO_BACKLOG
+        return Backlog(journal.count_pending(node), journal.expired(node))
+
+    return Service(node, source, ear, classifier, voice, decisions, publishers, control, backlog)
 
 
 def decisions_of(settings: Settings) -> Decisions:
@@ -168,20 +221,12 @@ def on_signals(actions: Mapping[int, Callable[[], None]]) -> None:
     threading.Thread(target=act, name="signals", daemon=True).start()
 
 
-def _obeying(microphone: Microphone, kept: Path) -> PauseFile:
-    """Let SIGUSR1 pause a microphone, and SIGUSR2 resume it; a file keeps that over restarts."""
-    if microphone.is_paused:
-        logger.info("listening is paused, as it was before; SIGUSR2 or MQTT resumes it")
-    on_signals({signal.SIGUSR1: microphone.pause, signal.SIGUSR2: microphone.resume})
-    return PauseFile(kept, lambda: microphone.is_paused)
-
-
 def _kept_voice(settings: Settings, bundle: Bundle, stack: ExitStack) -> Voice:
     """The voice that this node knows from before, saved when the stack unwinds."""
     if not settings.emotion.adapt:
         return voice_of(settings, bundle)
-    path = voice_path(settings, os.environ)
-    voice = KeptVoice(path, np.array(bundle.mean), np.array(bundle.std))
+    path, days = voice_path(settings, os.environ), settings.emotion.voice_half_life_days
+    voice = KeptVoice(path, np.array(bundle.mean), np.array(bundle.std), days)
     stack.callback(voice.close)
     return voice
 
@@ -196,9 +241,25 @@ def _wait_for_broker(publisher: MqttPublisher, stop: threading.Event) -> None:
             return
 
 
-def _source(settings: Settings, recording: Path | None, fast: bool) -> Source:
-    channel = settings.audio.channel
+def _sources(nodes: Sequence[Settings], recording: Path | None, fast: bool) -> list[Source]:
+    """What each node hears: the recording, or its microphone, which signals pause and resume."""
     if recording is not None:
-        return Recording(recording, channel=channel, fast=fast)
-    paused = pause_path(settings, os.environ).exists()
-    return Microphone(settings.audio.device, channel, paused)
+        return [Recording(recording, channel=node.audio.channel, fast=fast) for node in nodes]
+    lookout = lookout_now()
+    microphones = [_microphone(node, lookout) for node in nodes]
+
+    def listen(may: bool) -> None:
+        for microphone in microphones:
+            microphone.listen(may)
+
+    on_signals({signal.SIGUSR1: partial(listen, False), signal.SIGUSR2: partial(listen, True)})
+    return list(microphones)
+
+
+def _microphone(settings: Settings, lookout: Lookout) -> Microphone:
+    audio, paused = settings.audio, pause_path(settings, os.environ).exists()
+    if paused:
+        logger.info(
+            "%s is paused, as it was before; SIGUSR2 or MQTT resumes listening", settings.node
+        )
+    return Microphone(audio.device, audio.channel, paused, lookout)

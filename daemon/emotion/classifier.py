@@ -1,5 +1,6 @@
 """The networks in TensorFlow Lite: features in, reading out."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from affectd.daemon.emotion import bundle as bundles
 from affectd.daemon.emotion.bundle import Array, normalise
-from affectd.daemon.emotion.decision import Reading, combine, decide
+from affectd.daemon.emotion.decision import NO_RULES, Reading, Rules, combine, decide
 from affectd.daemon.emotion.labels import EMOTIONS
 from affectd.daemon.errors import BundleError
 
@@ -20,7 +21,10 @@ RUNTIMES: Final = ("ai_edge_litert", "tflite_runtime")
 
 
 class Classifier:
-    """Runs the gate and the chosen networks of a bundle, one thread each, one after the other."""
+    """Runs the gate and the chosen networks of a bundle, one thread each, one after the other.
+
+    read() may be called from several threads, which take turns.
+    """
 
     def __init__(
         self,
@@ -35,6 +39,7 @@ class Classifier:
         confidence, instead of the bundle's. runtime: one of RUNTIMES, or None for the first
         that is installed. Raises BundleError.
         """
+        self._turn = threading.Lock()  # an interpreter is not safe from several threads
         self.bundle = bundles.load(folder)
         self.model = networks
         if networks not in self.bundle.calibration:
@@ -70,15 +75,18 @@ class Classifier:
         return float(self._gate(normalise(features, *prior, frames))[0])
 
     def read(
-        self, features: NDArray[np.float32], frames: int, mean_std: tuple[Array, Array]
+        self,
+        features: NDArray[np.float32],
+        frames: int,
+        mean_std: tuple[Array, Array],
+        rules: Rules = NO_RULES,
     ) -> Reading:
         """Read one utterance; arguments as above."""
-        return decide(
-            self.probabilities(features, frames, mean_std),
-            self.calibration,
-            self.speech_probability(features, frames),
-            self.bundle.gate.threshold,
-        )
+        with self._turn:
+            probabilities = self.probabilities(features, frames, mean_std)
+            speech_probability = self.speech_probability(features, frames)
+        gate = self.bundle.gate.threshold
+        return decide(probabilities, self.calibration, speech_probability, gate, rules)
 
     @property
     def _shape(self) -> tuple[int, int]:

@@ -52,6 +52,17 @@ class Reading:
     arousal: float  # -1..1, derived from the probabilities
 
 
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a node was told while it runs, over what the bundle and the configuration say."""
+
+    threshold: float | None = None  # of confidence, 0..1; None: that of the calibration
+    classes: tuple[str, ...] = EMOTIONS  # that may be read, one at least
+
+
+NO_RULES: Final = Rules()
+
+
 def combine(networks: Sequence[NDArray[np.floating[Any]]]) -> NDArray[np.float64]:
     """Mean log-probability of the networks, normalised; each and the result have shape (..., 8)."""
     logs = np.mean([np.log(np.maximum(p, 1e-12)) for p in networks], axis=0)
@@ -71,16 +82,22 @@ def decide(
     calibration: Calibration,
     speech_probability: float = 1.0,
     speech_threshold: float = 0.0,
+    rules: Rules = NO_RULES,
 ) -> Reading:
     """Turn combined probabilities, shape (8,), into a reading.
 
     speech_probability: that the utterance is speech; below the threshold the reading is `unknown`.
+    rules: emotions that may not be read have the probability 0, and the others share what is left;
+    then the prediction set no longer holds the true emotion at its coverage.
     Prediction set: Sadinle, Lei & Wasserman (2019), least ambiguous set-valued classifiers.
     """
-    calibrated = soften(probabilities, calibration.temperature)
+    allowed = np.array([emotion in rules.classes for emotion in EMOTIONS])
+    calibrated = soften(probabilities, calibration.temperature) * allowed
+    calibrated /= calibrated.sum()
+    threshold = calibration.threshold if rules.threshold is None else rules.threshold
     top = int(calibrated.argmax())
     is_speech = speech_probability >= speech_threshold
-    is_sure = calibrated[top] >= calibration.threshold
+    is_sure = calibrated[top] >= threshold
     likely = [i for i in range(len(EMOTIONS)) if calibrated[i] >= calibration.conformal or i == top]
     valence, arousal = calibrated @ CIRCUMPLEX
     return Reading(

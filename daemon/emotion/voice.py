@@ -1,6 +1,8 @@
 """The voice of a node: what its speech usually sounds like, so that only what differs counts."""
 
 from dataclasses import dataclass
+from datetime import datetime
+from math import ceil
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -57,8 +59,12 @@ class Voice:
         self._mean, self._std, self._spec = np.asarray(mean), np.asarray(std), spec
         self.reset()
 
+    def forget(self) -> None:
+        """Forget everything heard, for good."""
+        self.reset()
+
     def reset(self) -> None:
-        """Forget everything heard."""
+        """Begin anew."""
         self.utterances = 0  # heard since the voice began
         self._frames = 0
         self._totals, self._squares = np.zeros(self._mean.shape), np.zeros(self._mean.shape)
@@ -86,6 +92,17 @@ class Voice:
         self._squares += (spoken**2).sum(axis=0)
         self._fade()
 
+    def age(self, share: float) -> bool:
+        """Let what was heard weigh only so much, 0..1; tell whether that is a frame less at least.
+
+        What weighs less gives way to the prior and to what is heard next.
+        """
+        frames = ceil(self._frames * share)
+        if frames == self._frames:
+            return False
+        self._scale(frames)
+        return True
+
     def state(self, updated: str) -> VoiceState:
         """What to keep; updated: the time, ISO 8601."""
         return VoiceState(
@@ -106,9 +123,12 @@ class Voice:
 
     def _fade(self) -> None:
         if self._frames > self._spec.longest_frames:
-            kept = self._spec.longest_frames / self._frames
-            self._totals, self._squares = self._totals * kept, self._squares * kept
-            self._frames = self._spec.longest_frames
+            self._scale(self._spec.longest_frames)
+
+    def _scale(self, frames: int) -> None:
+        kept = frames / self._frames
+        self._totals, self._squares = self._totals * kept, self._squares * kept
+        self._frames = frames
 
 
 class FixedVoice(Voice):
@@ -142,6 +162,7 @@ def check(state: VoiceState) -> None:
     """Raise ValueError, saying why, if a state cannot be that of speech heard by this version."""
     if state.format != FORMAT:
         raise ValueError(f"it has format {state.format}, this version reads {FORMAT}")
+    datetime.fromisoformat(state.updated)  # raises ValueError, too
     if state.features != FeatureSpec():
         raise ValueError(f"it was made of {state.features}, this version hears {FeatureSpec()}")
     if not len(state.totals) == len(state.squares) == state.features.n_mfcc:

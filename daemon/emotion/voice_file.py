@@ -19,6 +19,7 @@ from affectd.daemon.errors import VoiceError
 logger = logging.getLogger(__name__)
 
 EVERY_S: Final = 60.0  # between two writings, to spare SD cards
+DAY_S: Final = 86_400.0
 
 Mark = tuple[int, int, int] | None  # what tells one file from another; None if there is none
 
@@ -27,16 +28,18 @@ class KeptVoice(Voice):
     """A voice that goes on where it was when it is made again.
 
     Its file is replaced at most once in EVERY_S, and by `close`, so that it is whole at any time.
+    What was heard weighs half as much after some days, those between two runs counted.
     A file that was removed or exchanged meanwhile counts: the voice starts anew, or goes on from
     the other file, with the next utterance. What cannot be understood is moved aside. If the file
     cannot be written that is told once, and the voice adapts all the same.
     """
 
-    def __init__(self, path: Path, mean: Array, std: Array) -> None:
+    def __init__(self, path: Path, mean: Array, std: Array, half_life_days: float = 7.0) -> None:
         """Go on from the file, or begin it; mean, std: as those of Voice."""
         super().__init__(mean, std)
-        self._path = path
+        self._path, self._half_life_s = path, half_life_days * DAY_S
         self._is_failing = False
+        self._tried_at = self._aged_at = 0.0
         self._load()
 
     def mean_std(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -46,10 +49,18 @@ class KeptVoice(Voice):
 
     def hear(self, features: NDArray[np.float32], frames: int) -> None:
         """Take in an utterance of speech, and write the file if that was long ago."""
+        now_s = time.monotonic()  # which no correction of the clock moves
+        if self._age(now_s - self._aged_at):
+            self._aged_at = now_s
         super().hear(features, frames)
         self._is_saved = False
         if time.monotonic() - self._tried_at >= EVERY_S:
             self._save()
+
+    def forget(self) -> None:
+        """Forget everything heard, in the file too."""
+        self.reset()
+        self._write()
 
     def close(self) -> None:
         """Write what has not been written yet."""
@@ -59,6 +70,9 @@ class KeptVoice(Voice):
         self._follow()
         if not self._is_saved:
             self._write()
+
+    def _age(self, passed_s: float) -> bool:
+        return self.age(0.5 ** (max(0.0, passed_s) / self._half_life_s))
 
     def _follow(self) -> None:
         if _mark(self._path) != self._mark:
@@ -71,6 +85,7 @@ class KeptVoice(Voice):
         self._mark = _mark(self._path)
         self._aside: Path | None = None  # where to move what is in the file's place
         self._is_saved, self._tried_at = True, time.monotonic()
+        self._aged_at = time.monotonic()  # until when what was heard has aged
         try:
             state = load(self._path)
         except VoiceError as error:
@@ -81,6 +96,7 @@ class KeptVoice(Voice):
             self._write()
         else:
             self.restore(state)
+            self._age(time.time() - datetime.fromisoformat(state.updated).timestamp())
 
     def _write(self) -> None:
         """Replace the file, or complain once."""

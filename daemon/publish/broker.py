@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from affectd.daemon.errors import BrokerError
+from affectd.daemon.settings import Mqtt
 
 HOST: Final = "127.0.0.1"
 START_S: Final = 10.0
@@ -29,6 +30,11 @@ class EmbeddedBroker:
         self._ready = threading.Event()
         self._problem: Exception | None = None
         self._thread = threading.Thread(target=self._serve, name="broker", daemon=True)
+
+    @property
+    def settings(self) -> Mqtt:
+        """How to connect to it."""
+        return Mqtt(host=HOST, port=self.port, version="3.1.1")
 
     def __enter__(self) -> Self:
         """Start it. Raises BrokerError if the port is taken."""

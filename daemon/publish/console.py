@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from affectd.daemon.publish.messages import (
+    DiagnosticsMessage,
     HealthMessage,
     MoodMessage,
     Probabilities,
@@ -25,10 +26,15 @@ EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
 class Console:
     """Prints a line a reading on standard output, as long as there is somebody to read it."""
 
+    def __init__(self, names_node: bool = False) -> None:
+        """names_node: say whose reading it is, where there are several."""
+        self._names_node = names_node
+
     def utterance(self, message: UtteranceMessage) -> None:
         """Print one reading."""
         try:
-            print(line(message), flush=True)
+            node = f"{message.node}  " if self._names_node else ""
+            print(f"{node}{line(message)}\n", end="", flush=True)
         except OSError as error:
             silence()
             logger.warning(
@@ -41,6 +47,9 @@ class Console:
 
     def speech(self, is_speaking: bool) -> None:
         """Leave it out: the reading will follow."""
+
+    def diagnostics(self, message: DiagnosticsMessage) -> None:
+        """Leave it out: it is for programs."""
 
     def health(self, message: HealthMessage) -> None:
         """Leave it out: the service's own log tells of it."""

@@ -106,7 +106,8 @@ class HealthMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listening: Annotated[
         State,
         Meta(
-            description="silent: the microphone delivers nothing but zeros; lost: it is looked for"
+            description="silent: the microphone delivers silence alone; lost: it is looked for; "
+            "failed: the audio library hangs, and affectd ends"
         ),
     ]
     reason: Annotated[str, Meta(description="why it is not listening, for people; empty if it is")]
@@ -122,6 +123,22 @@ class HealthMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     warning: Annotated[
         str, Meta(description="that readings are all alike for too long; empty if they are not")
     ]
+    threshold: Annotated[
+        Share, Meta(description="confidence below which a reading is unknown, that is in force")
+    ]
+    classes: Annotated[list[Emotion], Meta(min_length=1, description="that may be read")]
+    quiet_until: Annotated[
+        Time | None, Meta(description="until when readings are withheld by command; null: not")
+    ]
+    diagnostics_until: Annotated[
+        Time | None, Meta(description="until when `diagnostics` tells of each; null: not")
+    ]
+    journal: Annotated[
+        int, Meta(ge=0, description="readings that the broker has not acknowledged yet")
+    ]
+    expired: Annotated[
+        int, Meta(ge=0, description="readings that became too old or too many before it had them")
+    ]
     utterances: Annotated[int, Meta(ge=0, description="readings since the service began")]
     dropped: Annotated[int, Meta(ge=0, description="that were noisy or clipped, and withheld")]
     voice_utterances: Annotated[int, Meta(ge=0, description="that the node's voice is known by")]
@@ -130,6 +147,37 @@ class HealthMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ]
     uptime_s: Annotated[float, Meta(ge=0, description="since the service began")]
     version: Annotated[str, Meta(description="of affectd", min_length=1)]
+
+
+class HistoryMessage(UtteranceMessage, frozen=True, forbid_unknown_fields=True):
+    """A reading that could not be published at once: topic affectd/<node>/history."""
+
+    replayed: Literal[True] = True
+
+
+class DiagnosticsMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was read of an utterance, kept or not: topic affectd/<node>/diagnostics, for a while."""
+
+    node: Annotated[str, Meta(description="the affectd that heard it", min_length=1)]
+    time: Annotated[Time, Meta(description="when the utterance began")]
+    top: Annotated[
+        dict[Emotion, Share],
+        Meta(min_length=1, max_length=3, description="the likeliest emotions, the first first"),
+    ]
+    speech_probability: Annotated[Share, Meta(description="that it is speech and no other sound")]
+    kept: Annotated[bool, Meta(description="whether it was published")]
+    why: Annotated[str, Meta(description="why not; empty if it was")]
+
+
+class CommandResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The answer to a command: topic affectd/<node>/command/result."""
+
+    id: Annotated[str | None, Meta(description="of the command; null if it had none")]
+    command: Annotated[str, Meta(description="its name")]
+    ok: Annotated[bool, Meta(description="whether it is obeyed")]
+    error: Annotated[str, Meta(description="why not, for people; empty if it is")]
+    node: Annotated[str, Meta(description="the affectd that answers", min_length=1)]
+    time: Annotated[Time, Meta(description="of the answer")]
 
 
 def iso(unix_s: float) -> str:

@@ -1,39 +1,77 @@
-"""Readings, mood and speech to an MQTT broker; keeps trying while the broker is away."""
+"""One node on an MQTT broker: its readings, its states, and what it is told."""
 
 import logging
-import ssl
+import queue
+import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
-from affectd.daemon.errors import SettingsError
-from affectd.daemon.publish.messages import HealthMessage, MoodMessage, UtteranceMessage
-from affectd.daemon.settings import Mqtt, user_path
+from affectd import __version__
+from affectd.daemon.control import Control
+from affectd.daemon.errors import CommandError
+from affectd.daemon.publish import commands
+from affectd.daemon.publish.connection import QOS, Connection, Received
+from affectd.daemon.publish.home_assistant import Discovery
+from affectd.daemon.publish.journal import Journal, Unsent
+from affectd.daemon.publish.messages import (
+    CommandResult,
+    DiagnosticsMessage,
+    HealthMessage,
+    HistoryMessage,
+    MoodMessage,
+    UtteranceMessage,
+    iso,
+)
+from affectd.daemon.settings import HomeAssistantSettings, Mqtt
 
 logger = logging.getLogger(__name__)
 
-ROOT: Final = "affectd"
-QOS: Final = 1
-KEEPALIVE_S: Final = 30
-FIRST_PAUSE_S: Final = 1.0  # between two attempts to connect; doubled up to
-LONGEST_PAUSE_S: Final = 60.0
-STEADY_S: Final = 30.0  # a connection that lasted so long ends the doubling
-ANSWER_S: Final = 10.0  # for a broker to answer a connection
 FAREWELL_S: Final = 5.0  # for the last messages to be acknowledged
 LISTENING: Final = {b"ON": True, b"OFF": False}
+NO_DISCOVERY: Final = HomeAssistantSettings(discovery="off")
+PAGE: Final = 100  # readings of the journal that are held at a time
+SETTLE_S: Final = 0.5  # after a connection, for retained messages to arrive before the answer
+JITTER_S: Final = (
+    5.0  # after the birth of Home Assistant at most, so that nodes do not all come at once
+)
+NEVER: Final = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message that the broker has not acknowledged yet."""
+
+    topic: str
+    reading: str | None = None  # its id, if it is one
+
+
+@dataclass(slots=True)
+class Replay:
+    """What is still to be sent on `history` on this connection."""
+
+    until: int = 0  # the newest row of the journal when it was made
+    after: int = 0  # the last row that was fetched
+    page: deque[Unsent] = field(default_factory=deque)
+    due_s: float = NEVER  # when the next is to be sent
 
 
 class MqttPublisher:
     """One node's connection; every call returns at once, whatever the broker does.
 
-    Each connection is a session of its own: retained states are sent again on each, and nothing
-    of an older one is repeated, as a listener would take an old reading for a new one. Readings
-    that did not reach the broker are counted, and are in the log of readings.
+    A reading enters the journal before it is published and leaves it when the broker has
+    acknowledged it. On `utterance` it goes once at most, when it is made; what the broker did not
+    acknowledge goes on `history` at the next connection. Retained states are sent again on each.
     """
 
     def __init__(
@@ -41,61 +79,71 @@ class MqttPublisher:
         settings: Mqtt,
         node: str,
         password: str | None,
-        listen: Callable[[bool], None] | None = None,
+        journal: Journal | None = None,
+        control: Control | None = None,
+        home_assistant: HomeAssistantSettings = NO_DISCOVERY,
     ) -> None:
-        """Prepare the connection. Raises SettingsError if host or ca_file cannot be used.
+        """Prepare the connection. Raises SettingsError if the settings can never work.
 
-        listen: is told ON (True) and OFF (False) that arrive on listening/set.
+        journal: keeps readings for a broker that is away; without it they are lost. control: takes
+        what the node is told.
         """
-        self._listen = listen
-        self._settings, self._node, self._password = settings, node, password
-        self._topic = f"{ROOT}/{node}"
-        self._broker = f"{settings.host}:{settings.port}"
-        self._tls = _tls(settings)
-        _check_host(settings.host)
-        # Guards what follows, up to the threads. on_publish must not take it: paho calls that
-        # under a lock which publish() takes too.
+        self._node, self._journal, self._control = node, journal, control or Control()
+        self._topic = f"{settings.root}/{node}"
+        self._every_s = 1 / settings.history_per_s
+        self._discovery = (
+            None
+            if home_assistant.discovery == "off"
+            else Discovery(
+                home_assistant.discovery, node, settings.root, __version__, home_assistant.prefix
+            )
+        )
+        topics = [f"{self._topic}/listening/set", f"{self._topic}/command/+"]
+        topics += self._discovery.subscriptions if self._discovery else ()
+        self._connection = Connection(settings, node, password, topics, self)
+        # Guards what follows, up to the events. acknowledged() must not take it.
         self._lock = threading.Lock()
-        self._retained: dict[str, bytes] = {}  # topic -> newest state
+        self._retained: dict[str, bytes] = {}  # name -> newest state
         self._client: paho.Client | None = None  # while connected
-        self._sent: list[paho.MQTTMessageInfo] = []  # readings, until they are acknowledged
-        self._unsent = 0  # readings that did not reach the broker
-        self._complaint = ""
-        self._refused = False  # by the broker, in so many words, on this connection
-        self._connected, self._stopping = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._keep_connected, name="mqtt", daemon=True)
+        self._awaited: dict[tuple[paho.Client, int], Sent] = {}  # by client and its number
+        self._replay = Replay()
+        self._announce_s = NEVER  # when Home Assistant is to be told
+        self._unkept = 0  # readings that found neither broker nor journal
+        self._is_ending = False
+        self._acknowledged: list[str] = []  # ids for the journal, of the events that are handled
+        self._events: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._worker = threading.Thread(target=self._work, name="outbox", daemon=True)
 
     def start(self) -> None:
-        """Begin to connect, in a thread of its own."""
-        self._thread.start()
+        """Begin to connect, in threads of its own."""
+        self._worker.start()
+        self._connection.start()
 
     def wait_until_connected(self, timeout_s: float) -> bool:
         """Wait for the broker; tell whether it is there."""
-        return self._connected.wait(timeout_s)
+        return self._connection.is_up.wait(timeout_s)
 
     def stop(self) -> None:
         """Say offline, wait until the broker has acknowledged everything, and disconnect."""
         with self._lock:
             client = self._client
-            if client is None:
-                self._stopping.set()  # a connection that comes now does not say online
+            self._is_ending = True  # a connection that comes now does not say online
         if client is not None:
             _wait_for(client.publish(f"{self._topic}/status", b"offline", QOS, retain=True))
             client.disconnect()
-        self._stopping.set()
-        self._thread.join(FAREWELL_S)
-        if self._unsent:
-            logger.warning("%d reading(s) did not reach the MQTT broker", self._unsent)
+        self._events.put(None)
+        self._worker.join(FAREWELL_S)
+        self._connection.stop(FAREWELL_S)
+        if self._unkept:
+            logger.warning("%d reading(s) did not reach the MQTT broker", self._unkept)
 
     def utterance(self, message: UtteranceMessage) -> None:
-        """Publish one reading, not retained."""
-        payload = msgspec.json.encode(message)
+        """Keep one reading, and publish it if the broker is there; not retained."""
         with self._lock:
-            if self._client is None:
-                self._unsent += 1
-            else:
-                sent = self._client.publish(f"{self._topic}/utterance", payload, QOS)
-                self._sent = [*_unacknowledged(self._sent), sent]
+            is_kept = self._journal is not None and self._journal.add(message)
+            is_sent = self._send("utterance", msgspec.json.encode(message), reading=message.id)
+            if not is_kept and not is_sent:
+                self._unkept += 1
 
     def mood(self, message: MoodMessage) -> None:
         """Publish the mood, retained."""
@@ -105,162 +153,198 @@ class MqttPublisher:
         """Publish whether someone is speaking now, retained."""
         self._retain("speech", b"ON" if is_speaking else b"OFF")
 
+    def diagnostics(self, message: DiagnosticsMessage) -> None:
+        """Publish what was read of an utterance, not retained."""
+        with self._lock:
+            self._send("diagnostics", msgspec.json.encode(message))
+
     def health(self, message: HealthMessage) -> None:
         """Publish how the node is doing, and whether it may listen, both retained."""
         self._retain("health", msgspec.json.encode(message))
         self._retain("listening", b"OFF" if message.listening == "paused" else b"ON")
 
+    def up(self, client: paho.Client) -> bool:
+        """Say online, and send all states; what the journal holds will follow."""
+        with self._lock:
+            if self._is_ending:
+                return False
+            self._client = client
+            self._send_states()
+            unkept, self._unkept = self._unkept, 0
+            if self._journal is not None:
+                self._replay = Replay(until=self._journal.newest(), due_s=time.monotonic())
+            self._announce_s = time.monotonic() + SETTLE_S
+        if unkept:
+            logger.warning("%d reading(s) made while it was away are in the log only", unkept)
+        self._events.put(self._count_history)
+        return True
+
+    def down(self) -> None:
+        """Publish nothing more until there is another client."""
+        with self._lock:
+            client, self._client = self._client, None
+            self._replay, self._announce_s = Replay(), NEVER
+        if client is not None:  # after what it has still acknowledged
+            self._events.put(partial(self._give_up, client))
+
+    def acknowledged(self, client: paho.Client, number: int, reason: ReasonCode) -> None:
+        """Have the worker take note."""
+        self._events.put(partial(self._settle, client, number, reason))
+
+    def received(self, message: Received) -> None:
+        """Obey what is for this node, and note what Home Assistant says."""
+        name = message.topic.removeprefix(f"{self._topic}/")
+        if name == "listening/set":
+            self._listen(message)
+        elif name.startswith("command/") and name != "command/result":
+            self._obey(name.removeprefix("command/"), message)
+        elif self._discovery is not None:
+            self._events.put(partial(self._follow_home_assistant, self._discovery, message))
+
+    def _listen(self, message: Received) -> None:
+        may = LISTENING.get(message.payload)
+        try:
+            if message.is_retained:
+                raise CommandError("it is retained, so it may be old")
+            if may is None:
+                raise CommandError("it is neither ON nor OFF")
+            self._control.listen(may)
+        except CommandError as error:
+            logger.warning("a message on %s is not obeyed: %s", message.topic, error)
+
+    def _obey(self, name: str, message: Received) -> None:
+        problem = ""
+        try:
+            command = commands.parse(name, message.payload, message.is_retained)
+            self._control.obey(command)
+        except CommandError as error:
+            problem = str(error)
+            logger.warning("a message on %s is not obeyed: %s", message.topic, problem)
+        caller, now = commands.caller(message.payload), iso(time.time())
+        result = CommandResult(caller, name, not problem, problem, self._node, now)
+        with self._lock:
+            payload = msgspec.json.encode(result)
+            self._send("command/result", payload, correlation=message.correlation)
+
     def _retain(self, name: str, payload: bytes) -> None:
         with self._lock:
-            self._retained[f"{self._topic}/{name}"] = payload
-            if self._client is not None:
-                self._client.publish(f"{self._topic}/{name}", payload, QOS, retain=True)
+            self._retained[name] = payload
+            self._send(name, payload, retain=True)
 
-    def _keep_connected(self) -> None:
-        pause_s = 0.0
-        while not self._stopping.wait(pause_s):
-            began = time.monotonic()
-            self._connect_once()
-            pause_s = next_pause_s(pause_s, time.monotonic() - began)
+    def _send_states(self) -> None:
+        self._send("status", b"online", retain=True)
+        for name, payload in self._retained.items():
+            self._send(name, payload, retain=True)
 
-    def _connect_once(self) -> None:
-        """Hold one connection until it ends, or complain that there is none."""
-        client, ended = self._new_client(), threading.Event()
-        client.on_disconnect = lambda *args: self._on_disconnect(ended, args[3])
-        try:
-            client.connect(self._settings.host, self._settings.port, KEEPALIVE_S)
-        except ssl.SSLError as error:
-            self._complain(f"cannot be trusted: {error}; check mqtt.tls and mqtt.ca_file")
-            return
-        except OSError as error:
-            self._complain(f"cannot be reached: {error}; check mqtt.host and mqtt.port")
-            return
-        client.loop_start()
-        began = time.monotonic()
-        while not ended.wait(0.5):
-            mute = not self._connected.is_set() and time.monotonic() - began > ANSWER_S
-            if self._stopping.is_set() or mute:
-                client.disconnect()
-        client.loop_stop()
+    def _send(self, name: str, payload: bytes, **more: Any) -> bool:
+        """Publish below the node's topic; as below."""
+        return self._publish(f"{self._topic}/{name}", payload, **more)
 
-    def _new_client(self) -> paho.Client:
-        client = paho.Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=f"affectd-{self._node}",
-            reconnect_on_failure=False,
-        )
-        client.username_pw_set(self._settings.username, self._password)
-        client.will_set(f"{self._topic}/status", b"offline", QOS, retain=True)
-        client.on_connect = self._on_connect
-        client.on_message = self._on_message
-        if self._tls is not None:
-            client.tls_set_context(self._tls)
-        return client
+    def _publish(
+        self,
+        topic: str,
+        payload: bytes,
+        retain: bool = False,
+        reading: str | None = None,
+        correlation: bytes | None = None,
+    ) -> bool:
+        """Give a message to the client, with the lock held; tell whether there is one."""
+        if self._client is None:
+            return False
+        properties = None
+        if correlation is not None:
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            properties.CorrelationData = correlation
+        sent = self._client.publish(topic, payload, QOS, retain, properties)
+        if sent.rc != paho.MQTT_ERR_SUCCESS:
+            return False
+        self._awaited[self._client, sent.mid] = Sent(topic, reading)
+        return True
 
-    def _on_connect(
-        self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any
-    ) -> None:
-        if reason.is_failure:
-            self._refused = True
-            self._complain(f"refused the connection: {reason}; check mqtt.username and password")
-            return
-        with self._lock:
-            if self._stopping.is_set():
+    def _work(self) -> None:
+        """Handle events, tell Home Assistant when it is time, and send the journal's readings."""
+        while True:
+            due_s = min(self._announce_s, self._replay.due_s)
+            try:
+                event = self._events.get(timeout=min(60.0, max(0.0, due_s - time.monotonic())))
+                while event is not None:
+                    event()
+                    event = self._events.get_nowait()
+                self._note_acknowledged()
                 return
-            client.publish(f"{self._topic}/status", b"online", QOS, retain=True)
-            for topic, payload in self._retained.items():
-                client.publish(topic, payload, QOS, retain=True)
-            self._client, self._complaint = client, ""
-            unsent, self._unsent = self._unsent, 0
-        if self._listen is not None:
-            client.subscribe(f"{self._topic}/listening/set", QOS)
-        self._connected.set()
-        logger.info("connected to the MQTT broker %s as %s", self._broker, self._topic)
-        if unsent:
-            logger.warning("%d reading(s) made while it was away are in the log only", unsent)
+            except queue.Empty:
+                self._note_acknowledged()
+            self._announce_if_due()
+            self._replay_if_due()
 
-    def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
-        """Obey a command; a retained one may be years old."""
-        may = LISTENING.get(bytes(message.payload))
-        if message.retain or may is None or self._listen is None:
-            why = "it is retained" if message.retain else "it is neither ON nor OFF"
-            logger.warning("a message on %s is not obeyed: %s", message.topic, why)
-        else:
-            self._listen(may)
-
-    def _on_disconnect(self, ended: threading.Event, reason: Any) -> None:
+    def _settle(self, client: paho.Client, number: int, reason: ReasonCode) -> None:
         with self._lock:
-            was_connected, refused = self._client is not None, self._refused
-            self._refused = False
-            self._client = None
-            self._unsent += len(_unacknowledged(self._sent))
-            self._sent = []
-        self._connected.clear()
-        if was_connected and reason.is_failure:
-            self._complain(
-                f"went away: {reason}; if that goes on, see whether another affectd is called "
-                f"{self._node} too"
-            )
-        elif not was_connected and not refused and not self._stopping.is_set():
-            self._complain(
-                "takes the connection, but does not answer as an MQTT broker; "
-                "check mqtt.port and whether it wants mqtt.tls"
-            )
-        ended.set()
+            sent = self._awaited.pop((client, number), None)
+        if sent is None:
+            return
+        if reason.is_failure:
+            self._connection.tell_refusal("publish on", sent.topic, reason)
+        elif sent.reading is not None:
+            self._acknowledged.append(sent.reading)
 
-    def _complain(self, complaint: str) -> None:
-        """Log a problem with the broker once, not at every attempt."""
-        if complaint != self._complaint:
-            self._complaint = complaint
-            logger.warning(
-                "the MQTT broker %s %s (listening goes on, readings are logged, "
-                "and connecting is tried again at least every %d s)",
-                self._broker,
-                complaint,
-                LONGEST_PAUSE_S,
-            )
+    def _give_up(self, client: paho.Client) -> None:
+        """Forget what a client that is gone was given; the journal has what are readings."""
+        with self._lock:
+            gone = [key for key in self._awaited if key[0] is client]
+            lost = [self._awaited.pop(key) for key in gone]
+            if self._journal is None:
+                self._unkept += sum(sent.reading is not None for sent in lost)
 
+    def _note_acknowledged(self) -> None:
+        if self._acknowledged and self._journal is not None:
+            self._journal.acknowledge(self._acknowledged)
+        self._acknowledged = []
 
-def next_pause_s(pause_s: float, lasted_s: float) -> float:
-    """How long to wait before the next attempt, after one whose connection lasted so long."""
-    if lasted_s >= STEADY_S or pause_s == 0:
-        return FIRST_PAUSE_S
-    return min(2 * pause_s, LONGEST_PAUSE_S)
+    def _count_history(self) -> None:
+        count = 0 if self._journal is None else self._journal.count_pending(self._node)
+        if count:
+            logger.info("%d reading(s) made while it was away go on %s/history", count, self._topic)
 
+    def _replay_if_due(self) -> None:
+        """Send the next reading on `history`, in the order in which they were made."""
+        with self._lock:
+            replay, journal = self._replay, self._journal
+            if journal is None or replay.due_s > time.monotonic():
+                return
+            if not replay.page:
+                more = journal.pending(self._node, PAGE, after=replay.after, up_to=replay.until)
+                replay.page.extend(more)
+            if not replay.page:
+                replay.due_s = NEVER
+                return
+            reading = replay.page.popleft()
+            replay.after, replay.due_s = reading.entry, time.monotonic() + self._every_s
+            message = HistoryMessage(**msgspec.structs.asdict(reading.message))
+            self._send("history", msgspec.json.encode(message), reading=message.id)
 
-def _unacknowledged(sent: list[paho.MQTTMessageInfo]) -> list[paho.MQTTMessageInfo]:
-    return [message for message in sent if message.rc or not message.is_published()]
+    def _follow_home_assistant(self, discovery: Discovery, message: Received) -> None:
+        if discovery.is_birth(message.topic, message.payload) and not message.is_retained:
+            wait_s = random.uniform(0, JITTER_S)  # noqa: S311
+        elif discovery.found(message.topic, message.payload, message.is_retained):
+            wait_s = SETTLE_S
+        else:
+            return
+        self._announce_s = min(self._announce_s, time.monotonic() + wait_s)
+
+    def _announce_if_due(self) -> None:
+        """Tell Home Assistant of the node; its states are retained, and so they are there."""
+        with self._lock:
+            if self._announce_s > time.monotonic():
+                return
+            self._announce_s = NEVER
+            if self._discovery is None or self._client is None:
+                return
+            for message in self._discovery.messages():
+                self._publish(message.topic, message.payload, message.retain)
 
 
 def _wait_for(message: paho.MQTTMessageInfo) -> None:
     try:
         message.wait_for_publish(FAREWELL_S)
-    except RuntimeError:  # the connection has just ended: what is missing is counted
+    except RuntimeError:  # the connection has just ended: what is missing is kept
         return
-
-
-def _check_host(host: str) -> None:
-    remedy = "give a name or an address alone, such as broker.lan or 192.0.2.7"
-    if set(host) & set("/@ ") or host.count(":") == 1:
-        raise SettingsError(f"mqtt.host is {host!r}, which is more than a host; {remedy}")
-    try:
-        host.encode("idna")
-    except UnicodeError as error:
-        raise SettingsError(
-            f"mqtt.host is {host!r}, which is no host name ({error}); {remedy}"
-        ) from error
-
-
-def _tls(settings: Mqtt) -> ssl.SSLContext | None:
-    if not settings.tls:
-        if settings.ca_file is not None:
-            raise SettingsError("mqtt.ca_file is set, but mqtt.tls is false; set it to true")
-        return None
-    ca_file = None if settings.ca_file is None else user_path(settings.ca_file)
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise SettingsError(
-            f"mqtt.ca_file is {ca_file}, which cannot be used ({error}); "
-            "give the certificate of the broker's authority in PEM form"
-        ) from error

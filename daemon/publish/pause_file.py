@@ -4,7 +4,12 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from affectd.daemon.publish.messages import HealthMessage, MoodMessage, UtteranceMessage
+from affectd.daemon.publish.messages import (
+    DiagnosticsMessage,
+    HealthMessage,
+    MoodMessage,
+    UtteranceMessage,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +32,9 @@ class PauseFile:
         """Leave it out."""
 
     def speech(self, is_speaking: bool) -> None:
+        """Leave it out."""
+
+    def diagnostics(self, message: DiagnosticsMessage) -> None:
         """Leave it out."""
 
     def health(self, message: HealthMessage) -> None:  # noqa: ARG002

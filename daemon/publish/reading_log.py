@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import threading
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
@@ -10,7 +11,12 @@ from pathlib import Path
 import msgspec
 
 from affectd.daemon.errors import LogError
-from affectd.daemon.publish.messages import HealthMessage, MoodMessage, UtteranceMessage
+from affectd.daemon.publish.messages import (
+    DiagnosticsMessage,
+    HealthMessage,
+    MoodMessage,
+    UtteranceMessage,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -20,13 +26,14 @@ class ReadingLog:
 
     A file that was moved or removed, as log rotation does, is made anew. Only this user and its
     group can read it. A full disk is reported once, and once more when there is room again;
-    nothing else stops.
+    nothing else stops. Safe to use from the threads of several nodes.
     """
 
     def __init__(self, path: Path) -> None:
         """Open the file, making its folder. Raises LogError if that fails."""
         self.path = path
-        self._mood = ""
+        self._lock = threading.Lock()
+        self._moods: dict[str, str] = {}  # the newest of each node
         self._lost = 0  # lines that found no room
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,15 +46,21 @@ class ReadingLog:
 
     def utterance(self, message: UtteranceMessage) -> None:
         """Append one reading."""
-        self._append("utterance", message)
+        with self._lock:
+            self._append("utterance", message)
 
     def mood(self, message: MoodMessage) -> None:
         """Append the mood if it has changed."""
-        if message.mood != self._mood and self._append("mood", message):
-            self._mood = message.mood
+        with self._lock:
+            is_new = message.mood != self._moods.get(message.node, "")
+            if is_new and self._append("mood", message):
+                self._moods[message.node] = message.mood
 
     def speech(self, is_speaking: bool) -> None:
         """Leave it out: the readings say when there was speech."""
+
+    def diagnostics(self, message: DiagnosticsMessage) -> None:
+        """Leave it out: it may tell of what is withheld."""
 
     def health(self, message: HealthMessage) -> None:
         """Leave it out: the service's own log tells of it."""

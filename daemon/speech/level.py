@@ -30,7 +30,7 @@ def flaws(snr: float | None, clipped: float, spec: QualitySpec) -> list[str]:
 
 
 def level_dbfs(utterance: Utterance) -> float:
-    """RMS level of the voiced frames, relative to full scale."""
+    """RMS level of the voiced frames about the utterance's mean, relative to full scale."""
     return _dbfs(_frame_powers(utterance)[utterance.voiced].mean())
 
 
@@ -52,7 +52,10 @@ def clipped_share(utterance: Utterance) -> float:
 
 
 def _frame_powers(utterance: Utterance) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-    frames = utterance.samples.reshape(-1, FRAME).astype(np.float64) / 32768
+    """Mean square of each frame without the offset that some microphones add, shape (n,)."""
+    # The mean of one frame would take some of a low voice with it.
+    samples = (utterance.samples - utterance.samples.mean()) / 32768
+    frames = samples.reshape(-1, FRAME)
     return np.asarray((frames**2).mean(axis=1))
 
 

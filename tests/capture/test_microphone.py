@@ -183,6 +183,32 @@ def test_a_device_that_is_not_there_is_looked_for(
     assert source.hearing.gaps == 1
 
 
+def test_a_device_that_is_renumbered_is_found_by_its_name(
+    choosy: Choosy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[int] = []
+    plain = choosy.InputStream
+
+    def opening(device: int, **rest: Any) -> Choosy:
+        opened.append(device)
+        return plain(**rest)
+
+    monkeypatch.setattr(choosy, "InputStream", opening)
+    wanted, other = device("Choosy", channels=2), device("Line", is_default=True, channels=2)
+    found = [replace(wanted, index=3), replace(other, index=4)]
+    monkeypatch.setattr(microphone, "devices", lambda: found)
+    source = Microphone("choosy", None)
+    blocks = source.blocks(threading.Event())
+    next(block for block in blocks if block.samples.size)
+    found[:] = [replace(other, index=3), replace(wanted, index=7)]
+    choosy.finish()
+    next(block for block in blocks if block.is_last)
+    next(block for block in blocks if block.samples.size)
+    assert opened == [3, 7]
+    assert source.hearing.device == "Choosy, ALSA"
+    assert source.hearing.gaps == 1
+
+
 def test_what_was_missed_is_skipped_in_whole_frames(choosy: Choosy) -> None:
     source = Microphone(None, None)
     blocks = source.blocks(threading.Event())

@@ -5,8 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from affectd.daemon.capture.converter import Converter
 from affectd.daemon.capture.recording import Recording
 from affectd.daemon.errors import RecordingError
 
@@ -94,13 +97,45 @@ def test_an_empty_recording_is_refused(tmp_path: Path) -> None:
         Recording(path)
 
 
-@pytest.mark.parametrize("wrong", [np.nan, np.inf])
-def test_a_sample_that_is_no_number_is_refused_with_its_time(wrong: float, tmp_path: Path) -> None:
-    samples = np.zeros(32_000, np.float32)
-    samples[24_000] = wrong
-    recording = Recording(written(tmp_path / "a.wav", samples, 16_000, "FLOAT"))
-    with pytest.raises(RecordingError, match=r"a sample that is not a finite number at 1\.50 s"):
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    wrong=st.sampled_from([np.nan, np.inf, -np.inf]),
+    rate_hz=st.sampled_from([8_000, 16_000, 44_100, 192_000]),
+    channels=st.integers(1, 8),
+    data=st.data(),
+)
+def test_a_sample_that_is_no_number_is_refused_with_its_time(
+    wrong: float, rate_hz: int, channels: int, data: st.DataObject, tmp_path: Path
+) -> None:
+    samples = np.zeros((2 * rate_hz, channels), np.float32)
+    place = data.draw(st.integers(0, len(samples) - 1))
+    samples[place:, data.draw(st.integers(0, channels - 1))] = wrong
+    recording = Recording(written(tmp_path / "a.wav", samples, rate_hz, "FLOAT"))
+    where = f"{place / rate_hz:.2f}".replace(".", r"\.")
+    with pytest.raises(RecordingError, match=rf"sample that is not a finite number at {where} s;"):
         recording.samples()
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rate_hz=st.integers(8_000, 192_000), channels=st.integers(1, 8), data=st.data())
+def test_a_recording_of_any_rate_and_channels_is_heard_as_its_samples_converted_at_once(
+    rate_hz: int, channels: int, data: st.DataObject, tmp_path: Path
+) -> None:
+    channel = data.draw(st.none() | st.integers(1, channels))
+    noise = np.random.default_rng(0).normal(0, 0.3, (round(1.3 * rate_hz), channels))
+    sound = noise.astype(np.float32)
+    converter = Converter(rate_hz, channel)
+    expected = np.concatenate([converter.push(sound), converter.flush()])
+    path = written(tmp_path / "a.wav", sound, rate_hz, "FLOAT")
+    heard = Recording(path, channel=channel).samples()
+    np.testing.assert_allclose(heard.astype(int), expected.astype(int), atol=1)
+
+
+@pytest.mark.parametrize("rate_hz", [1, 3_999, 768_001, 2_147_483_647])
+def test_a_rate_that_no_speech_is_recorded_at_is_refused(rate_hz: int, tmp_path: Path) -> None:
+    path = written(tmp_path / "a.wav", np.zeros(16_000, np.int16), rate_hz, "PCM_16")
+    with pytest.raises(RecordingError, match=rf"a rate of {rate_hz} Hz, not between 4000 and"):
+        Recording(path)
 
 
 def test_a_truncated_recording_is_refused_or_heard_to_its_end(
@@ -112,7 +147,12 @@ def test_a_truncated_recording_is_refused_or_heard_to_its_end(
         Recording(path).samples()
 
 
-def test_a_channel_that_is_not_there_is_refused(tmp_path: Path, speech: NDArray[np.int16]) -> None:
+@pytest.mark.parametrize("channel", [-1, 0, 2])
+def test_a_channel_that_is_not_there_is_refused(
+    channel: int, tmp_path: Path, speech: NDArray[np.int16]
+) -> None:
     path = written(tmp_path / "a.wav", speech, 16_000, "PCM_16")
-    with pytest.raises(RecordingError, match=r"audio.channel is 2, but .*a\.wav has 1 channel"):
-        Recording(path, channel=2)
+    with pytest.raises(
+        RecordingError, match=rf"audio.channel is {channel}, but .*a\.wav has 1 channel"
+    ):
+        Recording(path, channel=channel)

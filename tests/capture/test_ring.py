@@ -1,7 +1,7 @@
 import threading
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from affectd.daemon.capture.ring import Ring
@@ -39,6 +39,24 @@ def test_samples_are_read_once_or_counted_as_lost(capacity: int, rounds: list[li
     heard = np.concatenate([np.empty((0, 2), np.int16), *read])
     assert len(heard) + ring.lost == written
     assert (np.diff(heard[:, 0]) > 0).all()
+
+
+@settings(max_examples=25)
+@given(
+    channels=st.integers(1, 8),
+    capacity=st.integers(1, 80_000),
+    sizes=st.lists(st.integers(1, 65_536), min_size=1, max_size=8),
+)
+def test_blocks_of_any_size_and_channels_are_the_newest_of_what_was_written(
+    channels: int, capacity: int, sizes: list[int]
+) -> None:
+    sound = np.random.default_rng(0).integers(-32768, 32768, (sum(sizes), channels), np.int16)
+    ring = Ring(capacity, channels)
+    for block in np.split(sound, np.cumsum(sizes)):
+        ring.write(block)
+    np.testing.assert_array_equal(ring.read(), sound[-capacity:])
+    assert ring.lost == max(0, len(sound) - capacity)
+    assert ring.read().shape == (0, channels)
 
 
 def test_a_reader_in_another_thread_gets_the_samples_in_order() -> None:

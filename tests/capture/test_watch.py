@@ -13,7 +13,7 @@ def fed(blocks: Iterable[tuple[float, int]], rate_hz: int = RATE_HZ) -> str | No
     """The first complaint about blocks of sound, (seconds, samples), of a stream opened at 0."""
     watch = Watch(rate_hz, 0.0)
     for now_s, samples in blocks:
-        if (reason := watch.push(now_s, samples, is_zero=False)) is not None:
+        if (reason := watch.push(now_s, samples, is_still=False)) is not None:
             return reason
     return None
 
@@ -37,7 +37,7 @@ def test_a_clock_that_drifts_is_no_gap_and_is_told(ppm: int) -> None:
         samples = round(RATE_HZ * second * (1 + ppm / 1e6)) - round(
             RATE_HZ * (second - 1) * (1 + ppm / 1e6)
         )
-        assert watch.push(float(second), samples, is_zero=False) is None
+        assert watch.push(float(second), samples, is_still=False) is None
     assert watch.drift_ppm == pytest.approx(ppm, abs=5)
 
 
@@ -63,7 +63,7 @@ def test_sound_that_is_missing_is_a_gap() -> None:
 @pytest.mark.parametrize("rate_hz", [8_000, 14_700, 15_400, 16_600, 17_640])
 def test_another_rate_than_was_asked_for_is_noticed_and_no_gap(rate_hz: int) -> None:
     watch = Watch(RATE_HZ, 0.0)
-    said = [watch.push(now_s, count, is_zero=False) for now_s, count in steady(60, rate_hz)]
+    said = [watch.push(now_s, count, is_still=False) for now_s, count in steady(60, rate_hz)]
     reason = next(reason for reason in said if reason is not None)
     assert watch.is_strange
     assert float(reason.split()[2]) == pytest.approx(rate_hz, rel=0.01)
@@ -72,9 +72,9 @@ def test_another_rate_than_was_asked_for_is_noticed_and_no_gap(rate_hz: int) -> 
 def test_zeros_alone_are_silence_and_any_sound_ends_it() -> None:
     watch = Watch(RATE_HZ, 0.0)
     for now_s, samples in steady(11):
-        watch.push(now_s, samples, is_zero=True)
+        watch.push(now_s, samples, is_still=True)
     assert watch.is_mute
-    watch.push(11.03, 480, is_zero=False)
+    watch.push(11.03, 480, is_still=False)
     assert not watch.is_mute
 
 

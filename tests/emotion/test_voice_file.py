@@ -1,5 +1,7 @@
 import json
 import logging
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -177,3 +179,55 @@ def test_a_place_that_becomes_writable_is_written(
 def test_a_file_that_cannot_be_read_is_an_error_to_who_asks(tmp_path: Path) -> None:
     with pytest.raises(VoiceError, match=r"the voice in .* cannot be read \(Is a directory\)"):
         load(tmp_path)
+
+
+def test_what_was_heard_weighs_half_after_so_many_days_between_two_runs(path: Path) -> None:
+    kept(path, 3).close()
+    state = json.loads(path.read_text())
+    state["updated"] = (datetime.now(UTC) - timedelta(days=2)).isoformat(timespec="seconds")
+    path.write_text(json.dumps(state))
+    again = KeptVoice(path, MEAN, STD, half_life_days=2)
+    assert again.state("").frames == 300
+    assert again.utterances == 3
+    np.testing.assert_allclose(again.mean_std()[0], MEAN + 300 / 1300 * (SPEECH[0] - MEAN))
+
+
+def test_what_was_heard_fades_while_the_service_runs(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    voice = KeptVoice(path, MEAN, STD, half_life_days=1)
+    voice.hear(SPEECH, 200)
+    now_s = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now_s + 86_400)
+    voice.hear(SPEECH, 100)
+    assert voice.state("").frames == 200
+
+
+def test_many_short_whiles_fade_as_much_as_one_long_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    voice = KeptVoice(path, MEAN, STD, half_life_days=1)
+    voice.hear(SPEECH, 298)
+    began_s = time.monotonic()
+    for part in range(1, 2001):
+        at_s = began_s + part * 86_400 / 2000
+        monkeypatch.setattr(time, "monotonic", lambda at_s=at_s: at_s)
+        voice.hear(SPEECH, 0)
+    assert voice.state("").frames == pytest.approx(149, rel=0.05)
+
+
+def test_a_clock_that_was_set_back_forgets_nothing(path: Path) -> None:
+    kept(path, 3).close()
+    state = json.loads(path.read_text())
+    state["updated"] = "2999-01-01T00:00:00Z"
+    path.write_text(json.dumps(state))
+    assert kept(path).state("").frames == 600
+
+
+def test_a_file_without_a_time_is_not_a_voice(path: Path) -> None:
+    kept(path, 1).close()
+    state = json.loads(path.read_text())
+    state["updated"] = "yesterday"
+    path.write_text(json.dumps(state))
+    with pytest.raises(VoiceError, match="is not the voice of this affectd"):
+        load(path)

@@ -3,9 +3,8 @@ import socket
 import pytest
 
 from affectd.daemon.errors import BrokerError
-from affectd.daemon.publish.broker import HOST, EmbeddedBroker
+from affectd.daemon.publish.broker import EmbeddedBroker
 from affectd.daemon.publish.mqtt import MqttPublisher
-from affectd.daemon.settings import Mqtt
 from tests.conftest import Listener, wait_until
 from tests.publish.samples import utterance
 
@@ -13,7 +12,7 @@ from tests.publish.samples import utterance
 def test_the_embedded_broker_carries_messages_to_subscribers() -> None:
     with EmbeddedBroker(0) as broker:
         listener = Listener(broker.port)
-        publisher = MqttPublisher(Mqtt(host=HOST, port=broker.port), "kitchen", None)
+        publisher = MqttPublisher(broker.settings, "kitchen", None)
         publisher.start()
         assert publisher.wait_until_connected(10)
         publisher.utterance(utterance())

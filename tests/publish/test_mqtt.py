@@ -7,11 +7,18 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+import paho.mqtt.client as paho
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
 
 from affectd.daemon.errors import SettingsError
-from affectd.daemon.publish import mqtt
-from affectd.daemon.publish.mqtt import MqttPublisher, next_pause_s
+from affectd.daemon.publish import connection
+from affectd.daemon.publish.connection import next_pause_s
+from affectd.daemon.publish.journal import Journal
+from affectd.daemon.publish.mqtt import MqttPublisher
 from affectd.daemon.settings import Mqtt
 from tests.conftest import Listener, Mosquitto, free_port, run_affectd, wait_until
 from tests.publish.samples import mood, utterance
@@ -74,9 +81,9 @@ def test_the_last_will_says_offline_when_the_connection_breaks(
     publisher.start()
     assert publisher.wait_until_connected(10)
     assert publisher._client is not None
-    connection = publisher._client.socket()
-    assert isinstance(connection, socket.socket)
-    connection.shutdown(socket.SHUT_RDWR)  # as if the cable were cut
+    channel = publisher._client.socket()
+    assert isinstance(channel, socket.socket)
+    channel.shutdown(socket.SHUT_RDWR)  # as if the cable were cut
     wait_until(lambda: b"offline" in listener.on(f"{KITCHEN}/status"), "the last will arrives")
     publisher.stop()
 
@@ -206,7 +213,7 @@ def test_a_refused_password_is_told_without_printing_it(
     publisher = MqttPublisher(Mqtt(port=guarded.port, username="anna"), "kitchen", "wrong-one")
     publisher.start()
     wait_until(lambda: "refused the connection: Not authorized" in caplog.text, "it is told")
-    assert "check mqtt.username and password" in caplog.text
+    assert "check mqtt.username and mqtt.password_file" in caplog.text
     assert "wrong-one" not in caplog.text
     publisher.stop()
 
@@ -222,6 +229,8 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key -out server.csr",
         "x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 "
         "-extfile ext -out server.crt",
+        "req -newkey rsa:2048 -nodes -subj /CN=kitchen -keyout client.key -out client.csr",
+        "x509 -req -in client.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -out client.crt",
     ):
         subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True)
     return folder
@@ -242,6 +251,29 @@ def test_tls_with_the_right_authority_connects(encrypted: Mosquitto, authority: 
     publisher.start()
     assert publisher.wait_until_connected(10)
     publisher.stop()
+
+
+def test_a_client_certificate_opens_a_broker_that_wants_one(
+    authority: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = f"cafile {authority}/ca.crt\ncertfile {authority}/server.crt\n"
+    files += f"keyfile {authority}/server.key\nrequire_certificate true"
+    broker = Mosquitto(tmp_path, f"{files}\nuse_identity_as_username true")
+    broker.start()
+    settings = Mqtt(port=broker.port, tls=True, ca_file=str(authority / "ca.crt"))
+    with_certificate = msgspec.structs.replace(
+        settings, cert_file=str(authority / "client.crt"), key_file=str(authority / "client.key")
+    )
+    publisher = MqttPublisher(with_certificate, "kitchen", None)
+    publisher.start()
+    assert publisher.wait_until_connected(10)
+    publisher.stop()
+    without = MqttPublisher(settings, "kitchen", None)
+    without.start()
+    wait_until(lambda: "connecting is tried again" in caplog.text, "the refusal is told")
+    assert not without.wait_until_connected(0)
+    without.stop()
+    broker.stop()
 
 
 # paho leaves the socket of a failed handshake to the garbage collector.
@@ -269,7 +301,7 @@ def test_a_broker_that_wants_tls_is_told_apart_from_an_absent_one(
 def test_a_port_that_never_answers_is_told(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mqtt, "ANSWER_S", 0.2)
+    monkeypatch.setattr(connection, "ANSWER_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         port = mute.getsockname()[1]
         publisher = MqttPublisher(Mqtt(host="127.0.0.1", port=port), "kitchen", None)
@@ -286,6 +318,15 @@ def test_a_port_that_never_answers_is_told(
             "mqtt.ca_file is /nowhere/ca.crt, which",
         ),
         (Mqtt(ca_file="/nowhere/ca.crt"), "mqtt.ca_file is set, but mqtt.tls is false"),
+        (Mqtt(cert_file="/nowhere/a.crt"), "mqtt.cert_file is set, but mqtt.tls is false"),
+        (
+            Mqtt(tls=True, cert_file="/nowhere/a.crt"),
+            "only one of mqtt.cert_file and mqtt.key_file",
+        ),
+        (
+            Mqtt(tls=True, cert_file="/nowhere/a.crt", key_file="/nowhere/a.key"),
+            "mqtt.cert_file /nowhere/a.crt and mqtt.key_file /nowhere/a.key cannot be used",
+        ),
         (Mqtt(host="mqtt://broker.lan"), "mqtt.host is 'mqtt://broker.lan', which is more than a"),
         (Mqtt(host="broker.lan:1883"), "give a name or an address alone, such as broker.lan"),
         (Mqtt(host="bad..host"), "mqtt.host is 'bad..host', which is no host name"),
@@ -309,3 +350,89 @@ def test_an_unreachable_broker_does_not_keep_a_recording_from_its_end(tmp_path: 
     assert done.returncode == 0
     assert "cannot be reached" in done.stderr
     assert (tmp_path / "readings.jsonl").read_text().count('"event":"utterance"') >= 5
+
+
+def test_both_versions_of_the_protocol_and_websockets_carry_a_reading(tmp_path: Path) -> None:
+    port = free_port()
+    web = f"allow_anonymous true\nlistener {port} 127.0.0.1\nprotocol websockets"
+    broker = Mosquitto(tmp_path, web)
+    broker.start()
+    listener = Listener(broker.port)
+    for number, settings in enumerate(
+        (
+            Mqtt(port=broker.port, version=5),
+            Mqtt(port=broker.port, version="3.1.1"),
+            Mqtt(host="127.0.0.1", port=port, transport="websockets"),
+        )
+    ):
+        publisher = MqttPublisher(settings, "kitchen", None)
+        publisher.start()
+        assert publisher.wait_until_connected(10), settings
+        publisher.utterance(utterance(str(number)))
+        publisher.stop()
+    wait_until(lambda: len(listener.on(f"{KITCHEN}/utterance")) == 3, "all three arrive")
+    listener.close()
+    broker.stop()
+
+
+def test_root_and_client_id_are_as_configured(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    heard: list[str] = []
+    client = paho.Client(CallbackAPIVersion.VERSION2)
+    client.on_message = lambda _client, _data, message: heard.append(message.topic)
+    client.connect("127.0.0.1", mosquitto.port)
+    client.subscribe("house/#", 1)
+    client.loop_start()
+    settings = Mqtt(port=mosquitto.port, root="house/moods", client_id="ear-1")
+    publisher = MqttPublisher(settings, "kitchen", None)
+    publisher.start()
+    wait_until(lambda: "house/moods/kitchen/status" in heard, "the status arrives")
+    assert publisher._client is not None
+    assert publisher._client._client_id == b"ear-1"
+    publisher.stop()
+    client.disconnect()
+    client.loop_stop()
+
+
+@pytest.fixture
+def strict(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A broker in which the node may say what it hears, but nobody may read its commands."""
+    rules = tmp_path / "acl"
+    rules.write_text(
+        "topic write affectd/kitchen/status\ntopic write affectd/kitchen/mood\n"
+        "topic read affectd/kitchen/listening/set\n"
+    )
+    rules.chmod(0o600)
+    broker = Mosquitto(tmp_path, f"allow_anonymous true\nacl_file {rules}")
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+def test_what_an_access_list_refuses_is_told_once_with_its_topic(
+    strict: Mosquitto, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    journal = Journal(tmp_path / "journal.sqlite", 1000, 1)
+    publisher = MqttPublisher(Mqtt(port=strict.port), "kitchen", None, journal)
+    publisher.start()
+    assert publisher.wait_until_connected(10)
+    for number in range(3):
+        publisher.utterance(utterance(str(number)))
+        publisher.mood(mood())
+    refusal = "does not let the client affectd-kitchen publish on affectd/kitchen/utterance"
+    wait_until(lambda: refusal in caplog.text, "the refusal is told")
+    publisher.stop()
+    assert caplog.text.count(refusal) == 1
+    assert "(Not authorized); allow it in its access list" in caplog.text
+    assert "kitchen/mood" not in caplog.text
+    assert journal.count_pending("kitchen") == 3
+    journal.close()
+
+
+def test_a_subscription_that_is_refused_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    publisher = MqttPublisher(Mqtt(username="anna"), "kitchen", None)
+    refused = [ReasonCode(PacketTypes.SUBACK, identifier=code) for code in (1, 135)]
+    for _ in range(2):
+        publisher._connection._on_subscribe(None, None, 1, refused, None)
+    told = "does not let anna subscribe affectd/kitchen/command/+ (Not authorized)"
+    assert caplog.text.count(told) == 1
+    assert "listening/set" not in caplog.text

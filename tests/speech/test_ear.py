@@ -1,8 +1,11 @@
 import numpy as np
+import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from affectd.daemon.capture.converter import Converter
+from affectd.daemon.capture.ring import Ring
 from affectd.daemon.speech.ear import Ear, Heard
 from affectd.daemon.speech.mfcc import FeatureSpec, mfcc
 from affectd.daemon.speech.segmenter import SegmenterSpec
@@ -18,7 +21,7 @@ def listen(samples: NDArray[np.int16], sizes: list[int]) -> list[Heard]:
 
 
 @settings(max_examples=25)
-@given(sizes=st.lists(st.integers(1, 30_000), max_size=200))
+@given(sizes=st.lists(st.one_of(st.integers(1, 600), st.integers(1, 65_536)), max_size=200))
 def test_the_same_utterances_are_heard_for_any_block_sizes(
     sizes: list[int], speech: NDArray[np.int16]
 ) -> None:
@@ -26,6 +29,33 @@ def test_the_same_utterances_are_heard_for_any_block_sizes(
     whole, split = listen(samples, []), listen(samples, sizes)
     assert len(whole) == len(split) > 1
     for one, other in zip(whole, split, strict=True):
+        assert one.utterance.start == other.utterance.start
+        np.testing.assert_array_equal(one.utterance.samples, other.utterance.samples)
+        np.testing.assert_array_equal(one.features, other.features)
+
+
+@settings(max_examples=15)
+@given(
+    rate_hz=st.sampled_from([8_000, 16_000, 44_100, 48_000, 192_000]),
+    channels=st.sampled_from([1, 2, 8]),
+    sizes=st.lists(st.integers(1, 65_536), max_size=40),
+)
+def test_the_same_is_heard_of_a_device_however_its_blocks_come(
+    rate_hz: int, channels: int, sizes: list[int], speech: NDArray[np.int16]
+) -> None:
+    device = soxr.resample(speech[: 16_000 * 5] / np.float32(32768), 16_000, rate_hz)
+    sound = np.repeat(np.rint(device * 20_000).astype(np.int16)[:, None], channels, axis=1)
+    heard = []
+    for blocks in ([sound], np.split(sound, np.cumsum(sizes))):
+        ring, converter = Ring(10 * rate_hz, channels), Converter(rate_hz, None)
+        mono = []
+        for block in blocks:
+            ring.write(block)
+            mono.append(converter.push(ring.read().astype(np.float32) / 32768))
+        assert ring.lost == 0
+        heard.append(list(Ear(SPEC, SegmenterSpec(), DEFAULT_MODE).listen(mono)))
+    assert len(heard[0]) == len(heard[1]) >= 1
+    for one, other in zip(*heard, strict=True):
         assert one.utterance.start == other.utterance.start
         np.testing.assert_array_equal(one.utterance.samples, other.utterance.samples)
         np.testing.assert_array_equal(one.features, other.features)

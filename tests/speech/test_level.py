@@ -23,6 +23,30 @@ def test_the_level_is_that_of_the_voiced_frames() -> None:
     assert level_dbfs(utterance([0.1, 0.001], [True, False])) == pytest.approx(-20, abs=0.01)
 
 
+@pytest.mark.parametrize("offset", [-2000, 2000])
+@pytest.mark.parametrize("hz", [40.0, 85.0, 1000.0])
+def test_an_offset_changes_neither_level_nor_noise_of_any_tone(offset: int, hz: float) -> None:
+    loud = np.arange(60 * FRAME) < 40 * FRAME
+    tone = np.sin(2 * np.pi * hz * np.arange(60 * FRAME) / 16_000) * np.where(loud, 3000, 30)
+    voiced = loud[::FRAME]
+    plain = Utterance(np.rint(tone).astype(np.int16), 0, voiced)
+    shifted = Utterance(np.rint(tone + offset).astype(np.int16), 0, voiced)
+    assert level_dbfs(plain) == pytest.approx(20 * np.log10(3000 / 32768 / np.sqrt(2)), abs=0.01)
+    assert snr_db(plain) == pytest.approx(40, abs=0.2)
+    assert level_dbfs(shifted) == pytest.approx(level_dbfs(plain), abs=1e-6)
+    assert snr_db(shifted) == pytest.approx(snr_db(plain), abs=1e-6)
+
+
+def test_an_offset_alone_is_silence() -> None:
+    one = Utterance(np.full(2 * FRAME, 2000, np.int16), 0, np.array([True, False]))
+    assert level_dbfs(one) == pytest.approx(-90.3)
+
+
+def test_samples_are_clipped_where_they_stand_whatever_their_mean() -> None:
+    samples = np.full(FRAME, 32_767, np.int16)
+    assert clipped_share(Utterance(samples, 0, np.array([True]))) == 1.0
+
+
 def test_noise_is_what_the_other_frames_hold() -> None:
     assert snr_db(utterance([0.1, 0.001], [True, False])) == pytest.approx(40, abs=0.3)
 

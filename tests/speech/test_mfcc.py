@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from affectd.daemon.speech.mfcc import FeatureSpec, MfccStream, mfcc
+from affectd.daemon.speech.mfcc import INT16_SCALE, FeatureSpec, MfccStream, mfcc
 
 SPEC = FeatureSpec()
 
@@ -69,3 +69,11 @@ def test_louder_sound_moves_only_the_first_coefficient() -> None:
     gain_db = 20 * np.log10(4)
     np.testing.assert_allclose(change[:, 0], gain_db * np.sqrt(SPEC.n_mels), atol=1e-2)
     np.testing.assert_allclose(change[:, 1:], 0, atol=1e-2)
+
+
+@pytest.mark.parametrize("offset", [-2000, 2000])
+def test_an_offset_of_the_microphone_leaves_the_coefficients_as_they_are(
+    offset: int, speech: NDArray[np.int16]
+) -> None:
+    plain, shifted = speech * INT16_SCALE, (speech + np.int16(offset)) * INT16_SCALE
+    np.testing.assert_allclose(mfcc(shifted, SPEC), mfcc(plain, SPEC), atol=1e-2)
