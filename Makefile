@@ -23,8 +23,8 @@ MUSIC_PACKAGES := freedoom fluidsynth fluidr3mono-gm-soundfont musescore-general
 # The newest that runs on Debian 12's Node.js 18; Node-RED 5 needs Node.js 22.9.
 NODE_RED := 4.1.15
 
-.PHONY: help run test lint format schemas bench soak kills throughput nodered evaluate gate \
-	ablate ancestor bundle wheel clean
+.PHONY: help run test lint format schemas bench soak kills throughput nodered homeassistant \
+	evaluate gate ablate ancestor bundle wheel clean
 
 help:  ## list the chores
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -74,6 +74,12 @@ throughput: $(VENV)/dev.stamp  ## readings a second from 1, 10 and 100 nodes thr
 nodered: $(VENV)/dev.stamp build/node-red/$(NODE_RED).stamp  ## the example flow in the real Node-RED (one minute)
 	@$(call apt,$(TEST_PACKAGES))
 	$(BIN)/pytest -m slow tests/node_red
+
+homeassistant: $(VENV)/dev.stamp  ## the entities in two real Home Assistants (as root; 5 minutes, and as many to install)
+	@$(call apt,$(TEST_PACKAGES) debootstrap)
+	for version in 2026.11.0 2024.11.3; do \
+		HOME_ASSISTANT=$$version tests/home_assistant/tree.sh make || exit 1; done
+	$(BIN)/pytest -m slow tests/home_assistant
 
 evaluate: $(VENV)/dev.stamp  ## figures on unseen actors, three seeds (70 to 130 minutes on 2 cores)
 	$(BIN)/affectd train evaluate $(RECORDINGS)

@@ -14,7 +14,7 @@ import msgspec
 from affectd.daemon.emotion.decision import CIRCUMPLEX
 from affectd.daemon.emotion.labels import EMOTIONS, UNKNOWN
 
-Form = Literal["device", "entities", "off"]
+Form = Literal["device", "entities"]
 Config = dict[str, Any]
 
 BIRTH: Final = b"online"  # what Home Assistant says on <prefix>/status when it starts
@@ -106,10 +106,11 @@ class Discovery:
 
     def __init__(self, form: Form, node: str, root: str, version: str, prefix: str) -> None:
         self._form, self._node, self._prefix = form, node, prefix
-        if form == "device":
-            own = {device_topic(node, prefix): device_payload(node, root, version)}
-        else:
-            own = entity_payloads(node, root, version, prefix) if form == "entities" else {}
+        own = (
+            {device_topic(node, prefix): device_payload(node, root, version)}
+            if form == "device"
+            else entity_payloads(node, root, version, prefix)
+        )
         self._own = {topic: msgspec.json.encode(payload) for topic, payload in own.items()}
         self._left: set[str] = set()  # topics of what must go
 
@@ -137,7 +138,7 @@ class Discovery:
         """All that makes Home Assistant know the node in this form alone, in this order."""
         left, self._left = sorted(self._left), set()
         # Keeps what people have set for the entities, where Home Assistant is 2025.1 or newer.
-        moving = [Message(topic, MIGRATE, retain=False) for topic in left if self._own]
+        moving = [Message(topic, MIGRATE, retain=False) for topic in left]
         gone = [Message(topic, b"") for topic in left]
         return [*moving, *gone, *(Message(topic, payload) for topic, payload in self._own.items())]
 
