@@ -73,8 +73,8 @@ def automated(house: House) -> None:
             "state_topic": f"affectd/test/{name}",
         }
         house.publish(f"homeassistant/light/test/{name}/config", json.dumps(lamp), retain=True)
-        state_text = json.dumps({"state": state, "color_mode": "color_temp", "brightness": 250})
-        house.publish(f"affectd/test/{name}", state_text, retain=True)
+        light = {"state": state, "brightness": 250, "color_mode": "color_temp", "color_temp": 200}
+        house.publish(f"affectd/test/{name}", json.dumps(light), retain=True)
         house.wait_for(f"light.{name}", state.lower())
     for automation in AUTOMATIONS:
         house.wait_for(f"automation.{automation['alias']}", "on")

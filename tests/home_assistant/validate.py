@@ -4,12 +4,13 @@ Reads /config/payloads.json: topic -> payload. Prints what is wrong, a line each
 not know it drops, so that a key which is missing afterwards is told, too.
 """
 
+import asyncio
 import importlib
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
+from homeassistant import core
 from homeassistant.components.mqtt import discovery
 from homeassistant.components.mqtt.schemas import MQTT_ORIGIN_INFO_SCHEMA
 
@@ -26,8 +27,9 @@ def problems(platform: str, config: dict[str, Any]) -> list[str]:
     return [f"it does not know {key}" for key in config if key not in checked]
 
 
-def main() -> None:
-    """Check every payload."""
+async def main() -> None:
+    """Check every payload, where Home Assistant does: templates want an instance and its loop."""
+    core.HomeAssistant("/config")
     for topic, payload in json.loads(Path("/config/payloads.json").read_text()).items():
         _prefix, platform, *_ = topic.split("/")
         MQTT_ORIGIN_INFO_SCHEMA(payload["origin"])
@@ -44,7 +46,6 @@ def main() -> None:
             config.pop("platform", None)
             for problem in problems(kind, config):
                 print(f"{name}: {problem}")
-    print("checked", file=sys.stderr)
 
 
-main()
+asyncio.run(main())
