@@ -75,7 +75,7 @@ nodered: $(VENV)/dev.stamp build/node-red/$(NODE_RED).stamp  ## the example flow
 	@$(call apt,$(TEST_PACKAGES))
 	$(BIN)/pytest -m slow tests/node_red
 
-homeassistant: $(VENV)/dev.stamp  ## the entities in two real Home Assistants (as root; 5 minutes, and as many to install)
+homeassistant: $(VENV)/dev.stamp  ## the entities in two real Home Assistants (as root; 3 minutes, and as many to install)
 	@$(call apt,$(TEST_PACKAGES) debootstrap)
 	for version in 2026.11.0 2024.11.3; do \
 		HOME_ASSISTANT=$$version tests/home_assistant/tree.sh make || exit 1; done

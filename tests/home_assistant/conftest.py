@@ -127,7 +127,7 @@ class House:
 @pytest.fixture(
     scope="session",
     params=[("2026.11.0", "device"), ("2024.11.3", "entities")],
-    ids=lambda param: "-".join(param),
+    ids="-".join,
 )
 def house(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory

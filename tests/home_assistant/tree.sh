@@ -1,12 +1,11 @@
 #!/bin/bash
 # A Debian tree with Home Assistant Core in it, and commands run inside. As root, on Debian.
 #
-#   tree.sh make                   build what is missing: about 2 minutes, 1.5 GB
+#   tree.sh make                   build what is missing: about 2 minutes, 1.3 GB
 #   tree.sh run FOLDER COMMAND...  run a command in the tree; it sees FOLDER as /config
 #
 # HOME_ASSISTANT is the version. Its Python is newer or older than Debian's here, so it gets the
-# Debian that has it. Nothing outside the folder of trees (TREES) is changed but the packages
-# debootstrap, which make installs, and mosquitto.
+# Debian that has it. Outside the folder of trees (TREES), the package debootstrap alone is installed.
 set -euo pipefail
 
 version=${HOME_ASSISTANT:-2026.11.0}

@@ -1,18 +1,18 @@
 """Hold announcements against Home Assistant's own schemas; runs inside of it, not of affectd.
 
-Reads /config/payloads.json: topic -> payload. Prints what is wrong, a line each. What a schema does
+The argument is a JSON file, topic -> payload. Prints what is wrong, a line each. What a schema does
 not know it drops, so that a key which is missing afterwards is told, too.
 """
 
 import asyncio
 import importlib
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 from homeassistant import core
 from homeassistant.components.mqtt import discovery
-from homeassistant.components.mqtt.schemas import MQTT_ORIGIN_INFO_SCHEMA
 
 SHARED = ("availability", "availability_mode", "qos")
 
@@ -30,9 +30,8 @@ def problems(platform: str, config: dict[str, Any]) -> list[str]:
 async def main() -> None:
     """Check every payload, where Home Assistant does: templates want an instance and its loop."""
     core.HomeAssistant("/config")
-    for topic, payload in json.loads(Path("/config/payloads.json").read_text()).items():
+    for topic, payload in json.loads(Path(sys.argv[1]).read_text()).items():
         _prefix, platform, *_ = topic.split("/")
-        MQTT_ORIGIN_INFO_SCHEMA(payload["origin"])
         entities = {topic: (platform, payload)}
         if platform == "device":
             discovery.DEVICE_DISCOVERY_SCHEMA(json.loads(json.dumps(payload)))
