@@ -137,7 +137,7 @@ class Discovery:
     def messages(self) -> list[Message]:
         """All that makes Home Assistant know the node in this form alone, in this order."""
         left, self._left = sorted(self._left), set()
-        # Keeps what people have set for the entities, where Home Assistant is 2025.1 or newer.
+        # Keeps what people have set for the entities, where Home Assistant knows of moving.
         moving = [Message(topic, MIGRATE, retain=False) for topic in left]
         gone = [Message(topic, b"") for topic in left]
         return [*moving, *gone, *(Message(topic, payload) for topic, payload in self._own.items())]
