@@ -21,7 +21,7 @@ TEST_PACKAGES := $(RUN_PACKAGES) mosquitto mosquitto-clients pulseaudio pulseaud
 MUSIC_PACKAGES := freedoom fluidsynth fluidr3mono-gm-soundfont musescore-general-soundfont-small \
 	hyperrogue-music singularity-music
 
-.PHONY: help run test lint format schemas bench soak evaluate gate ablate ancestor bundle wheel clean
+.PHONY: help run test lint format schemas bench hour soak evaluate gate ablate ancestor bundle wheel clean
 
 help:  ## list the chores
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -52,9 +52,14 @@ format: $(VENV)/dev.stamp  ## let ruff mend what it can
 schemas: $(VENV)/run.stamp  ## write config/schema/ from the types in the code
 	$(BIN)/python -m affectd.daemon.schemas config/schema
 
-bench: $(VENV)/dev.stamp  ## speed and memory, beside the ancestor's way
+bench: $(VENV)/dev.stamp  ## speed and memory, beside their targets and beside others (about 20 minutes)
 	@$(call apt,$(TEST_PACKAGES))
-	$(BIN)/python benchmarks/pipeline.py
+	@$(BIN)/pip install --quiet --editable '.[dev,bench]' || echo "So the others are left out."
+	$(BIN)/python -m benchmarks.pipeline --data $(DATA)
+
+hour: $(VENV)/dev.stamp  ## are readings the same at a microphone's pace and as fast as it can (an hour)
+	@$(call apt,$(TEST_PACKAGES))
+	$(BIN)/python -m benchmarks.hour --data $(DATA)
 
 soak: $(VENV)/dev.stamp  ## 100 failures of the microphone in a row (about 15 minutes)
 	@$(call apt,$(TEST_PACKAGES))
