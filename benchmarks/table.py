@@ -77,7 +77,9 @@ def tables(figures: Mapping[str, Any]) -> str:
     return "\n".join(
         [
             f"{figures['seconds']:.0f} s on {figures['cores']} cores; readings: {counts}\n",
-            *_targets(figures),
+            "| | affectd | target | reached | ancestor |",
+            "| --- | --- | --- | --- | --- |",
+            *(line(row, figures) for row in ROWS),
             "",
             *_stages(figures["stages_ms_per_s"]),
             "",
@@ -87,26 +89,21 @@ def tables(figures: Mapping[str, Any]) -> str:
     )
 
 
-def is_reached(row: Row, value: float) -> bool:
-    """Whether a value is what it shall be."""
-    if row.target is None:
-        raise ValueError(f"{row.name} has no target")
-    return value > row.target if row.is_least else value < row.target
+def line(row: Row, figures: Mapping[str, Any]) -> str:
+    """One row beside its target and the ancestor; cells without a figure are empty."""
+    value, theirs = _at(figures, row.path), None
+    if row.ancestor and figures["ancestor"] is not None:
+        theirs = _at(figures["ancestor"], row.ancestor)
+    target = reached = ""
+    if row.target is not None:
+        target = f"{'>' if row.is_least else '<'} {row.form.format(row.target)}"
+        if value is not None:
+            reached = "yes" if _is_reached(row, row.target, value) else "no"
+    return f"| {row.name} | {_cell(row, value)} | {target} | {reached} | {_cell(row, theirs)} |"
 
 
-def _targets(figures: Mapping[str, Any]) -> list[str]:
-    lines = ["| | affectd | target | reached | ancestor |", "| --- | --- | --- | --- | --- |"]
-    for row in ROWS:
-        value, theirs = _at(figures, row.path), None
-        if row.ancestor and figures["ancestor"] is not None:
-            theirs = _at(figures["ancestor"], row.ancestor)
-        target = reached = ""
-        if row.target is not None:
-            target = f"{'>' if row.is_least else '<'} {row.form.format(row.target)}"
-            reached = "" if value is None else ("yes" if is_reached(row, value) else "no")
-        cells = (row.name, _cell(row, value), target, reached, _cell(row, theirs))
-        lines.append(f"| {' | '.join(cells)} |")
-    return lines
+def _is_reached(row: Row, target: float, value: float) -> bool:
+    return value > target if row.is_least else value < target
 
 
 def _stages(by_part: Mapping[str, Mapping[str, float]]) -> list[str]:
