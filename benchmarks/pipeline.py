@@ -6,7 +6,8 @@ to a real mosquitto; silence and speech go through a virtual sound card too, as 
 sound system, but is read and decoded by the process itself. Then the same is read by
 `affectd analyze`, by the ancestor's way, and by others that listen all the time. Needs the extra
 `dev`, for the others `bench`, mosquitto and, for the sound card, pulseaudio.
-Other load on the machine makes latencies worse, and hardly changes CPU seconds.
+Other load on the machine makes latencies worse; CPU shares at pace depend on how cold its caches
+are after each pause, and may differ by half from run to run: repeat them.
 """
 
 import argparse

@@ -122,7 +122,8 @@ class Table:
             spent = dict(self._watch.spent_s)
             spent[REST] = thread_s - sum(spent.values())
             spent[THREADS] = _other_python_threads_s() - self._python_s
-            spent[NATIVE] = process_s - thread_s - spent[THREADS]
+            # Two clocks of the kernel that differ by microseconds where there is nothing.
+            spent[NATIVE] = max(0.0, process_s - thread_s - spent[THREADS])
             self.parts[name] = {stage: round(1000 * s, 3) for stage, s in spent.items()}
             self.begin()
 
