@@ -23,7 +23,7 @@ MUSIC_PACKAGES := freedoom fluidsynth fluidr3mono-gm-soundfont musescore-general
 # The newest that runs on Debian 12's Node.js 18; Node-RED 5 needs Node.js 22.9.
 NODE_RED := 4.1.15
 
-.PHONY: help run test lint format schemas bench soak kills throughput nodered homeassistant \
+.PHONY: help run test lint format schemas bench hour soak kills throughput nodered homeassistant \
 	evaluate gate ablate ancestor bundle wheel clean
 
 help:  ## list the chores
@@ -55,9 +55,14 @@ format: $(VENV)/dev.stamp  ## let ruff mend what it can
 schemas: $(VENV)/run.stamp  ## write config/schema/ from the types in the code
 	$(BIN)/python -m affectd.daemon.schemas config/schema
 
-bench: $(VENV)/dev.stamp  ## speed and memory, beside the ancestor's way
+bench: $(VENV)/dev.stamp  ## speed and memory, beside their targets and beside others (about 20 minutes)
 	@$(call apt,$(TEST_PACKAGES))
-	$(BIN)/python benchmarks/pipeline.py
+	@$(BIN)/pip install --quiet --editable '.[dev,bench]' || echo "So the others are left out."
+	$(BIN)/python -m benchmarks.pipeline --data $(DATA)
+
+hour: $(VENV)/dev.stamp  ## are readings the same at a microphone's pace and as fast as it can (an hour)
+	@$(call apt,$(TEST_PACKAGES))
+	$(BIN)/python -m benchmarks.hour --data $(DATA)
 
 soak: $(VENV)/dev.stamp  ## 100 failures of the microphone in a row (about 15 minutes)
 	@$(call apt,$(TEST_PACKAGES))

@@ -3,6 +3,7 @@
 import argparse
 import io
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -59,6 +60,8 @@ def _output_failed(error: OSError) -> int:
 
 def _daemon(words: list[str]) -> int:
     args = _parser().parse_args(words)
+    # Its products are small; a second thread of numpy's would spin and cost more than it saves.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     module = import_module(f"affectd.daemon.commands.{args.command}")
     status: int = module.run(args)
     return status
@@ -91,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_json(_command(commands, "devices", "list the microphones; exit status 1 if none"))
     _add_voice(commands)
     _add_config(commands)
+    _add_homeassistant(commands)
     for name, description in STAGES.items():
         _command(commands, name, description)
     return parser
@@ -180,3 +184,12 @@ def _add_config(commands: Commands) -> None:
     for command in (check, show):
         _add_config_option(command)
     _add_json(show)
+
+
+def _add_homeassistant(commands: Commands) -> None:
+    home = _command(commands, "homeassistant", "show or take back what Home Assistant is told")
+    actions = home.add_subparsers(dest="action", required=True, metavar="ACTION")
+    show = _command(actions, "show", "print what is published for it, one JSON object a line")
+    remove = _command(actions, "remove", "let the broker, and so Home Assistant, forget the nodes")
+    for command in (show, remove):
+        _add_config_option(command)

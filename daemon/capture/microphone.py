@@ -179,7 +179,9 @@ class Microphone:
             while reason is None and self._pauses == pauses and not stop.wait(POLL_S):
                 raw, now_s = stream.ring.read(), _now()
                 # All alike: an amplifier behind a closed switch may leave an offset.
-                reason = watch.push(now_s, len(raw), is_still=bool((raw == raw[:1]).all()))
+                wanted = raw if self._channel is None else raw[:, self._channel - 1]
+                is_still = bool((wanted == wanted[:1]).all())
+                reason = watch.push(now_s, len(raw), is_still)
                 if stream.ended.is_set():
                     reason = (
                         GAVE_WAY if stream.gave_way else "the sound system has ended its stream"

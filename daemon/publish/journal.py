@@ -399,7 +399,6 @@ class Journal:
                 try:
                     return do(self._connected())
                 except (OSError, sqlite3.Error, JournalError) as error:
-                    self._disconnect()
                     if not is_damage(error) or not self._is_set_aside(error):
                         self._tell_that_it_fails(error)
                         break
@@ -413,10 +412,9 @@ class Journal:
                     return self._connection
             self._disconnect()
         self._connection = open_journal(self.path, check=False)
-        if self._place != (place := self._place_now()):
-            self._place = place
-            self._moods.clear()  # the new one holds none of these
-            self._spans.clear()
+        self._place = self._place_now()
+        self._moods.clear()  # another file holds none of these
+        self._spans.clear()
         return self._connection
 
     def _place_now(self) -> tuple[int, int]:
@@ -438,6 +436,7 @@ class Journal:
             set_aside(self.path, reason(error))
         except OSError:
             return False
+        self._disconnect()
         return True
 
     def _tell_that_it_fails(self, error: Exception) -> None:

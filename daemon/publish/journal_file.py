@@ -1,5 +1,6 @@
 """The journal's file: a SQLite database, made, recognised, and set aside if it is damaged."""
 
+import errno
 import logging
 import os
 import sqlite3
@@ -57,7 +58,6 @@ def open_journal(path: Path, *, check: bool) -> sqlite3.Connection:
         except sqlite3.DatabaseError as error:
             if not is_damage(error):
                 raise
-            set_aside(path, str(error))
             return _opened(path, check=False)
     except (OSError, sqlite3.Error) as error:
         raise JournalError(
@@ -91,7 +91,11 @@ def recognise(connection: sqlite3.Connection, path: Path) -> bool:
 
 
 def set_aside(path: Path, why: str) -> None:
-    """Rename a damaged journal to journal.sqlite.damaged-1, or the first number that is free."""
+    """Rename a damaged journal to journal.sqlite.damaged-1, or the first number that is free.
+
+    Before its connection is closed: SQLite changes no file that has moved, but would else empty
+    the write-ahead log into it.
+    """
     names = (path.with_name(f"{path.name}.damaged-{number}") for number in count(1))
     aside = next(n for n in names if not any(os.path.lexists(f"{n}{part}") for part in PARTS))
     for part in PARTS:
@@ -151,7 +155,9 @@ def _opened(path: Path, check: bool) -> sqlite3.Connection:
         connection.execute(f"PRAGMA journal_size_limit = {LOG_PAGES * PAGE_BYTES}")
         # What is dropped is overwritten wherever that costs no write of its own.
         connection.execute("PRAGMA secure_delete = FAST")
-    except BaseException:
+    except BaseException as error:
+        if is_damage(error):
+            set_aside(path, str(error))
         connection.close()
         raise
     return connection
@@ -162,7 +168,10 @@ def _make_file(path: Path) -> None:
 
     One that exists is not even opened: to close it would end SQLite's locks on it in this process.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from error
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError:

@@ -164,7 +164,7 @@ def test_nobody_gets_in_without_the_password(broker: Guarded) -> None:
 
 
 def test_affectd_publishes_over_tls_as_its_own_user(broker: Guarded, reader: User) -> None:
-    settings = Mqtt("localhost", broker.port, "kitchen", tls=True, ca_file=broker.authority)
+    settings = Mqtt(port=broker.port, username="kitchen", tls=True, ca_file=str(broker.authority))
     publisher = MqttPublisher(settings, "kitchen", "kitchen")
     publisher.start()
     assert publisher.wait_until_connected(10)
