@@ -31,7 +31,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "journal.sqlite"
         journal = Journal(path, rows, 90)
-        sample, add_ms, acknowledge_ms = utterance(), [], []
+        sample = utterance()
+        add_ms: list[float] = []
+        acknowledge_ms: list[float] = []
         for number in range(rows + 2 * rows // 100 + MEASURED):
             if number == rows + 2 * rows // 100:
                 add_ms, acknowledge_ms, before = [], [], written_bytes()

@@ -171,12 +171,17 @@ class MqttPublisher:
             self._client = client
             self._send_states()
             unkept, self._unkept = self._unkept, 0
+            unsent = 0 if self._journal is None else self._journal.count_pending(self._node)
             if self._journal is not None:
                 self._replay = Replay(until=self._journal.newest(), due_s=time.monotonic())
             self._announce_s = time.monotonic() + SETTLE_S
         if unkept:
             logger.warning("%d reading(s) made while it was away are in the log only", unkept)
-        self._events.put(self._count_history)
+        if unsent:
+            topic = f"{self._topic}/history"
+            logger.info("%d reading(s) made while it was away go on %s", unsent, topic)
+        # The worker waits for something to happen: now there is something to send.
+        self._events.put(lambda: None)
         return True
 
     def down(self) -> None:
@@ -299,11 +304,6 @@ class MqttPublisher:
         if self._acknowledged and self._journal is not None:
             self._journal.acknowledge(self._acknowledged)
         self._acknowledged = []
-
-    def _count_history(self) -> None:
-        count = 0 if self._journal is None else self._journal.count_pending(self._node)
-        if count:
-            logger.info("%d reading(s) made while it was away go on %s/history", count, self._topic)
 
     def _replay_if_due(self) -> None:
         """Send the next reading on `history`, in the order in which they were made."""
