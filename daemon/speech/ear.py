@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,10 @@ from numpy.typing import NDArray
 from affectd.daemon.speech.mfcc import FeatureSpec, MfccStream, silence
 from affectd.daemon.speech.segmenter import Segmenter, SegmenterSpec, Utterance
 from affectd.daemon.speech.vad import FRAME, Vad
+
+# Frames whose features are computed at once: one by one they cost more. At the end of an utterance
+# fewer than these are left to compute.
+BATCH: Final = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +97,8 @@ class Ear:
         growing = self._segmenter.growing
         if len(growing) < self._followed:  # the utterance was too short and has been dropped
             self._begin()
-        if new := growing[self._followed :]:
+        new = growing[self._followed :]
+        if len(new) >= BATCH:
             self._parts.append(self._stream.push(np.concatenate(new)))
             self._followed = len(growing)
 
