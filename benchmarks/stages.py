@@ -8,6 +8,7 @@ another is counted there alone.
 """
 
 import json
+import os
 import sys
 import threading
 import time
@@ -15,6 +16,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command does before it imports numpy
 
 from affectd.daemon import cli
 from affectd.daemon.capture.recording import Recording
