@@ -1,7 +1,7 @@
 """What the journal costs: time, bytes and room for a reading, in a journal that is full.
 
-python benchmarks/journal.py [ROWS]; how often it waits for the disk:
-strace -f -c -e trace=fsync,fdatasync python benchmarks/journal.py 5000
+`python -m benchmarks.journal [ROWS]`; how often it waits for the disk:
+`strace -f -c -e trace=fsync,fdatasync python -m benchmarks.journal 5000`
 """
 
 import statistics

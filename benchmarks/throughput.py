@@ -15,7 +15,7 @@ import os
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from multiprocessing.synchronize import Barrier, Event
 from pathlib import Path
@@ -26,6 +26,7 @@ import numpy as np
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
+from affectd.daemon.publish.journal import Journal
 from affectd.daemon.publish.mqtt import MqttPublisher
 from affectd.daemon.settings import Mqtt
 from tests.conftest import Mosquitto, wait_until
@@ -107,14 +108,22 @@ class _Name(msgspec.Struct, frozen=True):
     id: str
 
 
-def _publisher(port: int, node: str) -> MqttPublisher:
-    """The one place that knows how a publisher is made."""
-    return MqttPublisher(Mqtt(host="127.0.0.1", port=port), node, None)
+def _publisher(port: int, node: str, folder: str) -> MqttPublisher:
+    """A node with a journal of its own, as if it were alone on its machine."""
+    journal = Journal(Path(folder, node, "journal.sqlite"), rows=100_000, days=90)
+    return MqttPublisher(Mqtt(host="127.0.0.1", port=port), node, None, journal)
 
 
 def _publish(port: int, names: Sequence[str], load: Load, ready: Barrier, done: Event) -> None:
     """One process: connect these nodes, publish their readings in turn, and wait to stop."""
-    publishers = {name: _publisher(port, name) for name in names}
+    with tempfile.TemporaryDirectory() as folder:
+        publishers = {name: _publisher(port, name, folder) for name in names}
+        _publish_from(publishers, load, ready, done)
+
+
+def _publish_from(
+    publishers: Mapping[str, MqttPublisher], load: Load, ready: Barrier, done: Event
+) -> None:
     for publisher in publishers.values():
         publisher.start()
     for name, publisher in publishers.items():

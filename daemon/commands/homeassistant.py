@@ -5,18 +5,16 @@ import os
 import queue
 import secrets
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any, Final, Self
 
 import msgspec
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from affectd import __version__
 from affectd.daemon import configuration
 from affectd.daemon.errors import BrokerError
-from affectd.daemon.publish.connection import QOS, tls_context
+from affectd.daemon.publish.connection import QOS, new_client, refusal, tls_context
 from affectd.daemon.publish.home_assistant import Discovery, filters, removal
 from affectd.daemon.settings import Mqtt, Settings, password
 
@@ -77,18 +75,8 @@ class Session:
         self._broker = f"the MQTT broker {settings.host}:{settings.port}"
         self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._found: list[str] = []
-        self._client = client = paho.Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=f"affectd-{secrets.token_hex(4)}",
-            protocol=paho.MQTTv5 if settings.version == 5 else paho.MQTTv311,
-            transport=settings.transport,
-            reconnect_on_failure=False,
-        )
-        client.username_pw_set(settings.username, password)
-        if settings.transport == "websockets":
-            client.ws_set_options(path=settings.path)
-        if (tls := tls_context(settings)) is not None:
-            client.tls_set_context(tls)
+        client_id = f"affectd-{secrets.token_hex(4)}"
+        self._client = client = new_client(settings, client_id, password, tls_context(settings))
         client.on_connect = lambda *args: self._answers.put(args[3])
         client.on_disconnect = lambda *_: self._answers.put(None)
         client.on_subscribe = lambda *args: self._answers.put(args[2])
@@ -108,21 +96,13 @@ class Session:
         try:
             reason: ReasonCode = self._answer()
             if reason.is_failure:
-                raise BrokerError(
-                    f"{self._broker} refused the connection: {reason}; check mqtt.username and "
-                    "mqtt.password_file"
-                )
+                raise BrokerError(f"{self._broker} {refusal(reason)}")
         except BrokerError:
             self._client.loop_stop()
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Disconnect."""
         self._client.disconnect()
         self._client.loop_stop()

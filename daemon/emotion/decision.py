@@ -92,8 +92,8 @@ def decide(
     Prediction set: Sadinle, Lei & Wasserman (2019), least ambiguous set-valued classifiers.
     """
     allowed = np.array([emotion in rules.classes for emotion in EMOTIONS])
-    calibrated = soften(probabilities, calibration.temperature) * allowed
-    calibrated /= calibrated.sum()
+    calibrated = np.zeros(len(EMOTIONS))
+    calibrated[allowed] = soften(probabilities[allowed], calibration.temperature)
     threshold = calibration.threshold if rules.threshold is None else rules.threshold
     top = int(calibrated.argmax())
     is_speech = speech_probability >= speech_threshold

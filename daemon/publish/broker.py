@@ -4,7 +4,6 @@ import asyncio
 import logging
 import socket
 import threading
-from types import TracebackType
 from typing import Any, Final, Self
 
 from affectd.daemon.errors import BrokerError
@@ -47,12 +46,7 @@ class EmbeddedBroker:
             ) from self._problem
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop it and wait until it has ended."""
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(START_S)

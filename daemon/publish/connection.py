@@ -24,9 +24,7 @@ QOS: Final = 1
 KEEPALIVE_S: Final = 30
 FIRST_PAUSE_S: Final = 1.0  # between two attempts to connect; doubled up to
 LONGEST_PAUSE_S: Final = 60.0
-JITTER: Final = (
-    0.3  # share by which a pause is shorter at most, so that nodes do not all come at once
-)
+JITTER: Final = 0.3  # a pause is shorter by this share at most: nodes do not all come at once
 STEADY_S: Final = 30.0  # a connection that lasted so long ends the doubling
 ANSWER_S: Final = 10.0  # for a broker to answer a connection
 LARGEST: Final = 2**20  # bytes of a message that the broker may send, with MQTT 5
@@ -147,23 +145,13 @@ class Connection:
 
     def _new_client(self) -> paho.Client:
         settings = self._settings
-        client = paho.Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=_client_id(settings, self._name),
-            protocol=paho.MQTTv5 if settings.version == 5 else paho.MQTTv311,
-            transport=settings.transport,
-            reconnect_on_failure=False,
-        )
-        client.username_pw_set(settings.username, self._password)
+        client_id = _client_id(settings, self._name)
+        client = new_client(settings, client_id, self._password, self._tls)
         client.will_set(f"{settings.root}/{self._name}/status", b"offline", QOS, retain=True)
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
         client.on_publish = lambda *args: self._peer.acknowledged(args[0], args[2], args[3])
-        if settings.transport == "websockets":
-            client.ws_set_options(path=settings.path)
-        if self._tls is not None:
-            client.tls_set_context(self._tls)
         return client
 
     def _on_connect(
@@ -171,8 +159,7 @@ class Connection:
     ) -> None:
         if reason.is_failure:
             self._refused = True
-            remedy = REMEDIES.get(reason.value, "see the broker's log")
-            self._complain(f"refused the connection: {reason}; {remedy}")
+            self._complain(refusal(reason))
             return
         if not self._peer.up(client):
             return
@@ -226,6 +213,31 @@ class Connection:
                 complaint,
                 LONGEST_PAUSE_S,
             )
+
+
+def new_client(
+    settings: Mqtt, client_id: str, password: str | None, tls: ssl.SSLContext | None
+) -> paho.Client:
+    """A client that is not connected yet, and is not connected again."""
+    client = paho.Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=client_id,
+        protocol=paho.MQTTv5 if settings.version == 5 else paho.MQTTv311,
+        transport=settings.transport,
+        reconnect_on_failure=False,
+    )
+    client.username_pw_set(settings.username, password)
+    if settings.transport == "websockets":
+        client.ws_set_options(path=settings.path)
+    if tls is not None:
+        client.tls_set_context(tls)
+    return client
+
+
+def refusal(reason: ReasonCode) -> str:
+    """What a broker says that refuses a connection, and what to do about it."""
+    remedy = REMEDIES.get(reason.value, "see the broker's log")
+    return f"refused the connection: {reason}; {remedy}"
 
 
 def next_pause_s(pause_s: float, lasted_s: float) -> float:

@@ -42,9 +42,7 @@ LISTENING: Final = {b"ON": True, b"OFF": False}
 NO_DISCOVERY: Final = HomeAssistantSettings(discovery="off")
 PAGE: Final = 100  # readings of the journal that are held at a time
 SETTLE_S: Final = 0.5  # after a connection, for retained messages to arrive before the answer
-JITTER_S: Final = (
-    5.0  # after the birth of Home Assistant at most, so that nodes do not all come at once
-)
+JITTER_S: Final = 5.0  # after Home Assistant's birth at most: nodes do not all come at once
 NEVER: Final = float("inf")
 
 

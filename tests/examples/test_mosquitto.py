@@ -127,8 +127,10 @@ def test_a_node_publishes_below_its_own_name_alone(topic: str, kitchen: User) ->
 
 
 def test_a_node_announces_itself_alone_to_home_assistant(kitchen: User) -> None:
-    assert accepted(kitchen.publish("homeassistant/device/affectd_kitchen/config"))
-    for topic in ("homeassistant/device/affectd_hall/config", "homeassistant/status"):
+    for topic in ("device/affectd_kitchen/config", "sensor/affectd_kitchen/mood/config"):
+        assert accepted(kitchen.publish(f"homeassistant/{topic}"))
+    others = ("device/affectd_hall/config", "sensor/affectd_hall/mood/config", "status")
+    for topic in (f"homeassistant/{other}" for other in others):
         assert kitchen.publish(topic) == NOT_AUTHORIZED
 
 

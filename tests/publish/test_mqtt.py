@@ -20,6 +20,7 @@ from affectd.daemon.publish.connection import next_pause_s
 from affectd.daemon.publish.journal import Journal
 from affectd.daemon.publish.mqtt import MqttPublisher
 from affectd.daemon.settings import Mqtt
+from tests.certificates import make_authority
 from tests.conftest import Listener, Mosquitto, free_port, run_affectd, wait_until
 from tests.publish.samples import mood, utterance
 
@@ -220,20 +221,7 @@ def test_a_refused_password_is_told_without_printing_it(
 
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate authority of our own and a certificate for localhost signed by it."""
-    folder = tmp_path_factory.mktemp("tls")
-    (folder / "ext").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
-    for command in (
-        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test-ca -keyout ca.key -out ca.crt "
-        "-addext keyUsage=critical,keyCertSign,cRLSign",
-        "req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key -out server.csr",
-        "x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 "
-        "-extfile ext -out server.crt",
-        "req -newkey rsa:2048 -nodes -subj /CN=kitchen -keyout client.key -out client.csr",
-        "x509 -req -in client.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -out client.crt",
-    ):
-        subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True)
-    return folder
+    return make_authority(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
