@@ -22,8 +22,9 @@ MUSIC_PACKAGES := freedoom fluidsynth fluidr3mono-gm-soundfont musescore-general
 	hyperrogue-music singularity-music
 # The newest that runs on Debian 12's Node.js 18; Node-RED 5 needs Node.js 22.9.
 NODE_RED := 4.1.15
+FUZZ_S ?= 60
 
-.PHONY: help run test lint format schemas bench hour soak kills throughput nodered homeassistant \
+.PHONY: help run test lint format schemas fuzz bench hour soak kills throughput nodered homeassistant \
 	evaluate gate ablate ancestor bundle wheel clean
 
 help:  ## list the chores
@@ -54,6 +55,11 @@ format: $(VENV)/dev.stamp  ## let ruff mend what it can
 
 schemas: $(VENV)/run.stamp  ## write config/schema/ from the types in the code
 	$(BIN)/python -m affectd.daemon.schemas config/schema
+
+fuzz: $(VENV)/dev.stamp  ## messages that a fuzzer makes up, to a node (FUZZ_S=60 seconds)
+	mkdir -p build/fuzz
+	$(BIN)/python -m tests.fuzz.messages build/fuzz tests/fuzz/seeds -max_total_time=$(FUZZ_S) \
+		-max_len=9000 -dict=tests/fuzz/messages.dict -artifact_prefix=build/
 
 bench: $(VENV)/dev.stamp  ## speed and memory, beside their targets and beside others (about 20 minutes)
 	@$(call apt,$(TEST_PACKAGES))
