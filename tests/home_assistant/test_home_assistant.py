@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from affectd import __version__
 from affectd.daemon.emotion.labels import EMOTIONS
 from affectd.daemon.publish import home_assistant
+from affectd.daemon.publish.entities import ENTITIES
 from tests.conftest import run_affectd, wait_until
 from tests.home_assistant.conftest import NODE, PATIENCE_S, House
 
@@ -24,7 +25,7 @@ NOT_KNOWN = {"2026.11.0": {"object_id"}, "2024.11.3": {"default_entity_id"}}
 
 
 def entity(key: str) -> str:
-    (found,) = [e for e in home_assistant.ENTITIES if e.key == key]
+    (found,) = [e for e in ENTITIES if e.key == key]
     return f"{found.platform}.affectd_{NODE}_{key}"
 
 
@@ -42,7 +43,7 @@ def test_home_assistants_own_schemas_take_every_entity(house: House) -> None:
 
 
 def test_every_entity_is_there_under_its_id(house: House) -> None:
-    assert set(house.home.states(NODE)) == {entity(e.key) for e in home_assistant.ENTITIES}
+    assert set(house.home.states(NODE)) == {entity(e.key) for e in ENTITIES}
 
 
 def test_states_tell_what_affectd_has_told(house: House) -> None:
@@ -132,7 +133,7 @@ def test_the_button_resets_the_voice(house: House, angry: NDArray[np.int16]) -> 
 def test_a_lost_microphone_is_told_and_only_what_needs_it_is_unavailable(house: House) -> None:
     house.sound.unplug()
     house.wait_for(entity("microphone_problem"), "on")
-    hearing = {entity(e.key) for e in home_assistant.ENTITIES if e.hears}
+    hearing = {entity(e.key) for e in ENTITIES if e.hears}
 
     def unavailable() -> set[str]:
         return {i for i, s in house.home.states(NODE).items() if s["state"] == "unavailable"}
@@ -182,7 +183,7 @@ def test_a_node_that_was_forgotten_is_known_again_when_home_assistant_starts(hou
     house.home.start()
     wait_until(lambda: house.home.states(NODE), "it knows the node again", PATIENCE_S)
     house.wait_until_well()
-    assert len(house.home.states(NODE)) == len(home_assistant.ENTITIES)
+    assert len(house.home.states(NODE)) == len(ENTITIES)
 
 
 def test_the_other_form_takes_the_entities_over(house: House) -> None:
@@ -192,7 +193,7 @@ def test_the_other_form_takes_the_entities_over(house: House) -> None:
         house.start_affectd(home_assistant__discovery=form)
         wait_until(lambda form=form: house.announced() == topics_of(form), "it is announced", 30)  # type: ignore[misc]
         house.wait_until_well()
-        assert set(house.home.states(NODE)) == {entity(e.key) for e in home_assistant.ENTITIES}
+        assert set(house.home.states(NODE)) == {entity(e.key) for e in ENTITIES}
     after = registry(house)
     assert set(after) == set(before)
     if house.home.version == "2026.11.0":  # the older one makes them anew

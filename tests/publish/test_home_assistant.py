@@ -19,6 +19,7 @@ from affectd.daemon.errors import BrokerError
 from affectd.daemon.publish import commands, home_assistant
 from affectd.daemon.publish.home_assistant import Discovery, Message
 from affectd.daemon.publish.messages import HealthMessage
+from affectd.daemon.service import HEALTH_S
 from affectd.daemon.settings import Mqtt
 from tests.conftest import ROOT, Listener, Mosquitto, free_port, wait_until
 from tests.examples.contract import OBEYED, PUBLISHED
@@ -217,6 +218,17 @@ def test_what_hears_is_unavailable_without_a_microphone(told: State) -> None:
     )
     available = render(hearing["value_template"], payload)
     assert available == ("offline" if told in {"lost", "failed"} else "online")
+
+
+def test_what_is_told_every_minute_expires_and_what_is_told_seldom_does_not() -> None:
+    takes_it = {"sensor", "binary_sensor"}
+    expiring = {key for key, config in COMPONENTS.items() if "expire_after" in config}
+    assert expiring == {
+        key
+        for key, config in COMPONENTS.items()
+        if config["platform"] in takes_it and config.get("state_topic", "").endswith("/health")
+    }
+    assert all(COMPONENTS[key]["expire_after"] > 2 * HEALTH_S for key in expiring)
 
 
 @pytest.mark.parametrize("key", ["listening", "microphone_problem", "threshold", "voice_reset"])
