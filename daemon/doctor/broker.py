@@ -50,8 +50,10 @@ def check(case: Case) -> Iterator[Finding]:
     except SettingsError as error:
         yield wrong("broker", Problem.CONFIGURATION_WRONG, str(error))
     except BrokerError as error:
+        cause = error.__cause__
+        message = str(error) if cause is None else f"{where} cannot be reached: {cause}"
         facts = {"host": settings.host, "port": settings.port}
-        yield wrong("broker", problem_of(error), str(error), **facts)
+        yield wrong("broker", problem_of(error), message, **facts)
 
 
 def hidden_password(case: Case) -> Path | None:

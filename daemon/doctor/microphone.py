@@ -143,7 +143,7 @@ def _opened(case: Case, node: Settings, found: Sequence[Device]) -> _Ear | Findi
     except AudioHangsError:
         raise
     except DeviceError as error:
-        message = str(error)
+        message = str(error) if found else "no microphone was found"
     for number, program in holders(PROC):
         is_own = "affectd" in program
         problem = Problem.MICROPHONE_IN_USE if is_own else Problem.MICROPHONE_BUSY
