@@ -62,7 +62,7 @@ def hidden_password(case: Case) -> Path | None:
     if folder is None or case.settings.mqtt.password_file is not None:
         return None
     path = Path(folder) / CREDENTIAL
-    return None if os.access(path, os.R_OK) else path
+    return None if os.access(path, os.R_OK, effective_ids=True) else path
 
 
 def problem_of(error: BrokerError) -> Problem:

@@ -40,7 +40,7 @@ def check(case: Case) -> Iterator[Finding]:  # noqa: ARG001
             yield from judge(scope, shown)
             if scope == "--user" and not (LINGER / getpass.getuser()).exists():
                 yield wrong("unit", Problem.UNIT_NO_LINGER, "it ends when this user logs out")
-            if (exposed := exposure(Path(shown["FragmentPath"]))) is not None:
+            if (exposed := exposure(scope, shown.get("FragmentPath", ""))) is not None:
                 yield from judge_exposure(exposed)
             return
     yield wrong("unit", Problem.UNIT_NOT_INSTALLED, f"there is no {UNIT}")
@@ -83,9 +83,13 @@ def properties(scope: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 
 
-def exposure(unit: Path) -> float | None:
-    """How exposed a unit file leaves the service, from 0 to 10; None if that cannot be told."""
-    text = _said("systemd-analyze", "security", "--offline=true", "--no-pager", str(unit))
+def exposure(scope: str, path: str) -> float | None:
+    """How exposed the unit leaves the service, from 0 to 10; None if that cannot be told.
+
+    path: of its file, for where systemd cannot be asked.
+    """
+    analyse = ("systemd-analyze", scope, "security", "--no-pager")
+    text = _said(*analyse, UNIT) or _said(*analyse, "--offline=true", path)
     found = re.search(r"exposure level for \S+: ([\d.]+)", text)
     return float(found[1]) if found else None
 

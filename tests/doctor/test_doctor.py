@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from affectd.daemon import schemas
 from affectd.daemon.doctor import CHECKS
-from affectd.daemon.doctor.case import Case, case_of
+from affectd.daemon.doctor.case import case_of
 from affectd.daemon.doctor.examination import bounded
 from affectd.daemon.doctor.finding import Problem
 from affectd.daemon.publish.journal import Journal
@@ -574,12 +574,11 @@ def test_a_running_service_is_not_disturbed(
     assert "went away" not in service.said
 
 
-def case(tmp_path: Path) -> Case:
-    return case_of(None, {"XDG_STATE_HOME": str(tmp_path), "HOME": str(tmp_path)}, 1.0, print)
-
-
 def test_a_check_that_hangs_is_given_up(tmp_path: Path) -> None:
-    (finding,) = bounded("microphone", case(tmp_path), 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        mqtt = {"AFFECTD_MQTT__HOST": "127.0.0.1", "AFFECTD_MQTT__PORT": str(mute.getsockname()[1])}
+        case = case_of(None, {"XDG_STATE_HOME": str(tmp_path), **mqtt}, 1.0, print)
+        (finding,) = bounded("broker", case, 0.5)
     assert finding.finding == Problem.CHECK_HANGS.slug
 
 
@@ -587,6 +586,7 @@ def test_a_check_that_lacks_a_part_is_a_finding(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "affectd.daemon.doctor.clock", None)
-    (finding,) = bounded("clock", case(tmp_path), 60.0)
+    case = case_of(None, {"XDG_STATE_HOME": str(tmp_path)}, 1.0, print)
+    (finding,) = bounded("clock", case, 60.0)
     assert finding.finding == Problem.CHECK_FAILS.slug
     assert "ModuleNotFoundError" in finding.message

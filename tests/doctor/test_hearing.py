@@ -1,5 +1,7 @@
 """What is told of a microphone by what it delivers."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,11 +23,16 @@ def noise(level_dbfs: float, seconds: float = 4.0) -> NDArray[np.int16]:
     sound = np.random.default_rng(0).normal(
         0, 32768 * 10 ** (level_dbfs / 20), int(seconds * RATE_HZ)
     )
-    return np.rint(sound).clip(-32768, FULL).astype(np.int16)
+    return whole(sound)
+
+
+def whole(sound: "NDArray[np.floating[Any]]") -> NDArray[np.int16]:
+    """The same as samples."""
+    return np.asarray(np.clip(np.rint(sound), -32768, FULL), dtype=np.int16)
 
 
 def quieter(speech: NDArray[np.int16], by_db: float) -> NDArray[np.int16]:
-    return np.rint(speech * 10 ** (-by_db / 20)).astype(np.int16)
+    return whole(speech * 10 ** (-by_db / 20))
 
 
 def test_good_speech_in_a_quiet_room_has_no_fault(speech: NDArray[np.int16]) -> None:
@@ -48,8 +55,7 @@ def test_a_microphone_that_delivers_hardly_a_bit_is_too_quiet() -> None:
 
 
 def test_speech_that_is_cut_off_is_told(speech: NDArray[np.int16]) -> None:
-    loud = (speech[: 8 * RATE_HZ].astype(np.int32) * 20).clip(-32768, FULL).astype(np.int16)
-    assert "microphone-clips" in found(loud)
+    assert "microphone-clips" in found(quieter(speech[: 8 * RATE_HZ], -26))
 
 
 def test_loud_steady_noise_is_no_speech_and_too_much() -> None:
@@ -70,8 +76,7 @@ def test_an_offset_is_told_and_counts_for_no_level() -> None:
 def test_levels_are_those_of_the_tone_that_is_heard(level_dbfs: float) -> None:
     time = np.arange(RATE_HZ) / RATE_HZ
     amplitude = 32768 * 10 ** (level_dbfs / 20) * np.sqrt(2)
-    tone = np.rint(amplitude * np.sin(2 * np.pi * 400 * time)).clip(-32768, FULL).astype(np.int16)
-    heard = measure(tone, 2)
+    heard = measure(whole(amplitude * np.sin(2 * np.pi * 400 * time)), 2)
     for told in (heard.level_dbfs, heard.loudest_dbfs, heard.floor_dbfs):
         assert told == pytest.approx(level_dbfs, abs=0.3)
     assert heard.clipped == 0
