@@ -15,9 +15,8 @@ from affectd.daemon.doctor.report import line, summary
 
 def run(args: argparse.Namespace) -> int:
     """Print a line for each finding; return 0, 1 if something failed, or 2."""
-    # It changes nothing, so it may end anywhere; a sound system that hangs would hold up the rest.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
+    # As Ctrl-C does, it ends the check that is being made with this process.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     progress = Progress()
     findings = []
     for finding in examine(args.config, os.environ, args.listen, args.only, progress.tell):
@@ -51,7 +50,7 @@ class Progress:
             self._told = text
 
     def clear(self) -> None:
-        """Leave the line to others."""
-        if self._told:
+        """Leave the line to others, whoever has written it."""
+        if self._is_seen:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
             self._told = ""

@@ -22,6 +22,7 @@ from affectd.daemon.publish.session import Session
 from affectd.daemon.settings import CREDENTIAL, Settings, password
 
 PROBE: Final = "doctor"  # the topic below a node's
+SOON_DAYS: Final = 14.0
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -45,6 +46,7 @@ def check(case: Case) -> Iterator[Finding]:
                 tls=settings.tls,
                 connect_ms=took_ms,
             )
+            yield from judge_certificate(session.certificate_until_s, time.time())
             for node in case.settings.nodes():
                 yield from _topics(session, case, node)
     except SettingsError as error:
@@ -76,6 +78,13 @@ def problem_of(error: BrokerError) -> Problem:
             return Problem.BROKER_UNREACHABLE
     is_refusal = isinstance(error, BrokerRefusesError)
     return Problem.BROKER_REFUSES if is_refusal else Problem.BROKER_NO_ANSWER
+
+
+def judge_certificate(until_s: float | None, now_s: float) -> Iterator[Finding]:
+    """until_s: when the broker's ends; None if it has shown none."""
+    if until_s is not None and (days := (until_s - now_s) / 86_400) < SOON_DAYS:
+        message = f"its certificate ends in {days:.0f} day(s)"
+        yield wrong("broker", Problem.BROKER_CERTIFICATE_ENDS, message, days=round(days, 1))
 
 
 def _topics(session: Session, case: Case, node: Settings) -> Iterator[Finding]:

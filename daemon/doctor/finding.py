@@ -31,6 +31,10 @@ class Problem(Enum):
         "see whether the machine is overloaded or a disk or a server hangs, and try again",
     )
     CHECK_FAILS = ("failed", "report it with this line; the other checks do not depend on it")
+    CHECK_CRASHES = (
+        "failed",
+        "see ~/.asoundrc and /etc/asound.conf if it is the microphone's; else install affectd anew",
+    )
     NOT_PERMITTED = ("skipped", "try again with sudo, or as the user that affectd runs as")
 
     CONFIGURATION_WRONG = (
@@ -151,6 +155,10 @@ class Problem(Enum):
         "failed",
         "check mqtt.tls, mqtt.ca_file and the clock; the certificate must be for the name in "
         "mqtt.host",
+    )
+    BROKER_CERTIFICATE_ENDS = (
+        "warning",
+        "make a new one and give it to the broker; after that day affectd does not connect",
     )
     BROKER_REFUSES = (
         "failed",

@@ -2,6 +2,7 @@
 
 import queue
 import secrets
+import ssl
 import threading
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, Self
@@ -58,6 +59,13 @@ class Session:
         """Disconnect."""
         self._client.disconnect()
         self._client.loop_stop()
+
+    @property
+    def certificate_until_s(self) -> float | None:
+        """When the broker's certificate ends, in seconds since 1970; None without TLS over TCP."""
+        channel = self._client.socket()
+        shown = channel.getpeercert() if isinstance(channel, ssl.SSLSocket) else None
+        return ssl.cert_time_to_seconds(str(shown["notAfter"])) if shown else None
 
     def subscribe(self, topics: Sequence[str]) -> dict[str, ReasonCode]:
         """Subscribe at QoS 0; return those that the broker refuses."""

@@ -105,6 +105,14 @@ def test_a_user_needs_a_card_that_may_be_opened_or_a_sound_server(
     assert sound.judge(inputs, shut, server).finding == expected
 
 
+@pytest.mark.parametrize(
+    ("days", "expected"), [(None, []), (90, []), (13, ["broker-certificate-ends"])]
+)
+def test_a_certificate_that_ends_soon_is_told(days: int | None, expected: list[str]) -> None:
+    until_s = None if days is None else MADE_S + days * 86_400
+    assert names(list(broker.judge_certificate(until_s, MADE_S))) == expected
+
+
 def test_a_reading_that_takes_long_for_all_nodes_is_told(classifier: Classifier) -> None:
     assert bundle.judge(classifier, 100.0, 3).finding == ""
     assert bundle.judge(classifier, 100.0, 4).finding == "bundle-slow"
