@@ -41,6 +41,15 @@ def nearest(path: Path) -> Path:
             return path
 
 
+def roots(check: str, path: Path) -> Finding | None:
+    """A file of root's in a folder that is another user's, as `sudo affectd run` leaves it."""
+    owner, around = path.stat().st_uid, path.parent.stat().st_uid
+    if owner != 0 or around == 0:
+        return None
+    message = f"{path} belongs to root, its folder to another user, who cannot write it"
+    return wrong(check, Problem.FILE_OF_ROOT, message, file=str(path), folder_uid=around)
+
+
 def is_in_memory(path: Path) -> bool:
     """Whether what lies there is gone after a restart of the machine."""
     device = path.stat().st_dev

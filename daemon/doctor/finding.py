@@ -213,6 +213,10 @@ class Problem(Enum):
     )
     JOURNAL_PENDING = ("warning", "see what is found of the broker; they follow when it is there")
     LOG_UNUSABLE = ("failed", "set log.path to a file that affectd may write")
+    FILE_OF_ROOT = (
+        "failed",
+        "`sudo chown --reference=FOLDER FILE*`, and start affectd as its own user",
+    )
     DISK_FULL = ("failed", "make room there: `df -h`, `journalctl --vacuum-size=100M`")
     DISK_LOW = ("warning", "make room there soon: `df -h`, `journalctl --vacuum-size=100M`")
 

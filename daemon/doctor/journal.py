@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from affectd.daemon.doctor.case import Case
-from affectd.daemon.doctor.disk import nearest, room
+from affectd.daemon.doctor.disk import nearest, room, roots
 from affectd.daemon.doctor.finding import Finding, Problem, well, wrong
 from affectd.daemon.errors import JournalError
 from affectd.daemon.publish.history import History
@@ -44,6 +44,9 @@ def _file(path: Path, there: Path) -> Iterator[Finding]:
         else:
             message = f"{path} cannot be begun: {there} is no folder this user may write to"
             yield wrong("journal", Problem.JOURNAL_UNUSABLE, message, **facts)
+        return
+    if (of_root := roots("journal", path)) is not None:
+        yield of_root
         return
     if not os.access(path, os.R_OK):
         message = f"{path} is another user's"

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 
 from affectd.daemon.doctor.case import Case
-from affectd.daemon.doctor.disk import is_in_memory, nearest, room
+from affectd.daemon.doctor.disk import is_in_memory, nearest, room, roots
 from affectd.daemon.doctor.finding import Finding, Problem, well, wrong
 from affectd.daemon.settings import log_path
 
@@ -24,6 +24,9 @@ def check(case: Case) -> Iterator[Finding]:
     if (is_there and there.is_dir()) or (not is_there and not there.is_dir()):
         message = f"{path} is no place for a file: {there} is {'one' if is_there else 'no'} folder"
         yield wrong("log", Problem.LOG_UNUSABLE, message, **facts)
+        return
+    if is_there and (of_root := roots("log", path)) is not None:
+        yield of_root
         return
     if not os.access(there, may):
         message = f"{there} cannot be written by this user"

@@ -133,6 +133,37 @@ def test_who_holds_an_input_is_known_from_the_kernel(tmp_path: Path) -> None:
     assert microphone.holders(tmp_path) == [(321, "/opt/affectd/bin/python -m affectd")]
 
 
+def test_an_input_that_affectd_holds_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = tmp_path / "asound" / "card0" / "pcm0c" / "sub0" / "status"
+    status.parent.mkdir(parents=True)
+    status.write_text("state: RUNNING\nowner_pid   : 321\n")
+    (tmp_path / "321").mkdir()
+    monkeypatch.setattr(microphone, "PROC", tmp_path)
+    case = case_in(tmp_path, {"AFFECTD_AUDIO__DEVICE": "no such microphone"})
+    for command, expected in (
+        ("affectd\0run\0", "microphone-in-use"),
+        ("arecord\0-D\0hw:0\0", "microphone-busy"),
+    ):
+        (tmp_path / "321" / "cmdline").write_text(command)
+        (finding,) = microphone.check(case)
+        assert finding.finding == expected
+        assert "process 321" in finding.message
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_root_has_left_in_the_folder_of_the_service_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "affectd"
+    folder.mkdir()
+    for name in ("journal.sqlite", "readings.jsonl"):
+        (folder / name).touch()
+    case = case_in(tmp_path, {"RUNTIME_DIRECTORY": str(folder), "LOGS_DIRECTORY": str(folder)})
+    os.chown(folder, 65_534, 65_534)
+    findings = [*journal.check(case), *log.check(case)]
+    assert names(findings) == ["file-of-root", "file-of-root"]
+
+
 def test_a_unit_that_runs_is_well() -> None:
     (finding,) = unit.judge("--system", RUNNING)
     assert finding.state == "ok"
