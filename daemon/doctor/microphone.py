@@ -26,6 +26,7 @@ from affectd.daemon.capture.watch import STARTS_S, Watch
 from affectd.daemon.doctor.case import Case
 from affectd.daemon.doctor.finding import Finding, Problem, well, wrong
 from affectd.daemon.doctor.hearing import judge, measure
+from affectd.daemon.doctor.holder import holders
 from affectd.daemon.errors import AudioHangsError, DeviceError
 from affectd.daemon.settings import Settings, pause_path
 from affectd.daemon.speech.vad import FRAME
@@ -144,36 +145,15 @@ def _opened(case: Case, node: Settings, found: Sequence[Device]) -> _Ear | Findi
         raise
     except DeviceError as error:
         message = str(error) if found else "no microphone was found"
-    for number, program in holders(PROC):
-        is_own = "affectd" in program
-        problem = Problem.MICROPHONE_IN_USE if is_own else Problem.MICROPHONE_BUSY
-        who = "the running affectd" if is_own else program
-        message = f"{who} (process {number}) holds an input that cannot be shared: {message}"
-        break
+    wanted = (node.audio.device or "").lower()
+    for holder in holders(PROC):
+        if wanted in holder.label.lower():
+            is_own = "affectd" in holder.program
+            problem = Problem.MICROPHONE_IN_USE if is_own else Problem.MICROPHONE_BUSY
+            who = "the running affectd" if is_own else holder.program
+            message = f"{who} (process {holder.process}) holds {holder.label}"
+            break
     return wrong("microphone", problem, case.of_node(node.node, message), node=node.node)
-
-
-def holders(proc: Path) -> list[tuple[int, str]]:
-    """Who has inputs of ALSA open, by the kernel: process and command.
-
-    ALSA lets one program at a time have a sound card's input, and PortAudio does not even list an
-    input that is taken.
-    """
-    found = []
-    for status in sorted(proc.glob("asound/card*/pcm*c/sub*/status")):
-        lines = dict(line.split(":", 1) for line in _text(status).splitlines() if ":" in line)
-        number = lines.get("owner_pid   ", lines.get("owner_pid", "")).strip()
-        if number.isdecimal():
-            words = _text(proc / number / "cmdline").split("\0")
-            found.append((int(number), " ".join(words[:3]).strip() or "a program"))
-    return found
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace")
-    except OSError:
-        return ""
 
 
 def _listen(case: Case, ears: Sequence[_Ear]) -> None:

@@ -12,6 +12,7 @@ from affectd.daemon.doctor import broker, bundle, clock, disk, journal, log, mic
 from affectd.daemon.doctor.case import FOLDERS, Case, case_of
 from affectd.daemon.doctor.examination import exit_status
 from affectd.daemon.doctor.finding import Finding, Problem, well, wrong
+from affectd.daemon.doctor.holder import Holder, holders
 from affectd.daemon.emotion.classifier import Classifier
 from affectd.daemon.settings import Settings
 from tests.conftest import ROOT
@@ -118,38 +119,54 @@ def test_a_reading_that_takes_long_for_all_nodes_is_told(classifier: Classifier)
     assert bundle.judge(classifier, 100.0, 4).finding == "bundle-slow"
 
 
-def test_who_holds_an_input_is_known_from_the_kernel(tmp_path: Path) -> None:
-    """The files are as Linux writes them; here is no sound card to open."""
-    for card, text in {
-        "card0/pcm0c/sub0": "state: RUNNING\nowner_pid   : 321\ntrigger_time: 1.0\n",
-        "card1/pcm0c/sub0": "closed\n",
-        "card1/pcm0p/sub0": "state: RUNNING\nowner_pid   : 322\n",
+CARDS = """\
+ 0 [PCH            ]: HDA-Intel - HDA Intel PCH
+                      HDA Intel PCH at 0xf7e10000 irq 31
+ 1 [Microphone     ]: USB-Audio - Yeti Stereo Microphone
+                      Blue Microphones Yeti Stereo Microphone at usb-0000:00:14.0-1, full speed
+"""
+
+
+@pytest.fixture
+def proc(tmp_path: Path) -> Path:
+    """What the kernel tells while process 321 has the Yeti; here is no sound card to open."""
+    for place, text in {
+        "asound/cards": CARDS,
+        "asound/card0/pcm0c/sub0/status": "closed\n",
+        "asound/card0/pcm0p/sub0/status": "state: RUNNING\nowner_pid   : 322\n",
+        "asound/card1/pcm0c/info": "card: 1\ndevice: 0\nstream: CAPTURE\nname: USB Audio\n",
+        "asound/card1/pcm0c/sub0/status": "state: RUNNING\nowner_pid   : 321\n",
+        "321/cmdline": "/opt/affectd/bin/python\0/opt/affectd/bin/affectd\0run\0--config\0x\0",
     }.items():
-        folder = tmp_path / "asound" / card
-        folder.mkdir(parents=True)
-        (folder / "status").write_text(text)
-    (tmp_path / "321").mkdir()
-    (tmp_path / "321" / "cmdline").write_text("/opt/affectd/bin/python\0-m\0affectd\0run\0")
-    assert microphone.holders(tmp_path) == [(321, "/opt/affectd/bin/python -m affectd")]
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_text(text)
+    return tmp_path
 
 
+def test_who_holds_an_input_is_known_from_the_kernel(proc: Path) -> None:
+    label = "Yeti Stereo Microphone: USB Audio (hw:1,0), ALSA"
+    program = "/opt/affectd/bin/python /opt/affectd/bin/affectd run"
+    assert holders(proc) == [Holder(321, program, label)]
+    (proc / "self" / "task" / "321").mkdir(parents=True)
+    assert holders(proc) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "wanted", "expected"),
+    [
+        ("affectd\0run\0", "yeti", "microphone-in-use"),
+        ("arecord\0-D\0hw:1\0", "(hw:1,0)", "microphone-busy"),
+        ("affectd\0run\0", "Jabra", "microphone-"),
+    ],
+)
 def test_an_input_that_affectd_holds_is_no_failure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: str, wanted: str, expected: str, proc: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    status = tmp_path / "asound" / "card0" / "pcm0c" / "sub0" / "status"
-    status.parent.mkdir(parents=True)
-    status.write_text("state: RUNNING\nowner_pid   : 321\n")
-    (tmp_path / "321").mkdir()
-    monkeypatch.setattr(microphone, "PROC", tmp_path)
-    case = case_in(tmp_path, {"AFFECTD_AUDIO__DEVICE": "no such microphone"})
-    for command, expected in (
-        ("affectd\0run\0", "microphone-in-use"),
-        ("arecord\0-D\0hw:0\0", "microphone-busy"),
-    ):
-        (tmp_path / "321" / "cmdline").write_text(command)
-        (finding,) = microphone.check(case)
-        assert finding.finding == expected
-        assert "process 321" in finding.message
+    (proc / "321" / "cmdline").write_text(command)
+    monkeypatch.setattr(microphone, "PROC", proc)
+    (finding,) = microphone.check(case_in(proc, {"AFFECTD_AUDIO__DEVICE": wanted}))
+    assert finding.finding in {expected, f"{expected}absent", f"{expected}not-found"}
+    assert ("process 321" in finding.message) == (wanted != "Jabra")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
