@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from affectd import __version__
+from affectd.daemon.doctor import CHECKS
 from affectd.daemon.errors import AffectdError, SettingsError
 
 EPILOG = """\
@@ -92,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_analyze(commands)
     _add_json(_command(commands, "devices", "list the microphones; exit status 1 if none"))
+    _add_doctor(commands)
     _add_voice(commands)
     _add_config(commands)
     _add_homeassistant(commands)
@@ -162,6 +164,43 @@ def _add_analyze(commands: Commands) -> None:
     command.add_argument("files", nargs="+", type=Path, metavar="FILE", help="WAV, FLAC or OGG")
     _add_config_option(command)
     _add_json(command)
+
+
+def _add_doctor(commands: Commands) -> None:
+    command = _command(
+        commands,
+        "doctor",
+        "check microphone, networks, broker, journal and the rest, with a remedy for what is wrong",
+    )
+    command.epilog = (
+        "The microphones are heard for some seconds, in memory; one that is paused is not opened. "
+        "exit status: 0 nothing failed, 1 something did, 2 wrong usage or configuration"
+    )
+    _add_config_option(command)
+    command.add_argument(
+        "--listen",
+        type=_seconds,
+        default=4.0,
+        metavar="SECONDS",
+        help="how long the microphones are heard, 0.5 to 60 (default: 4)",
+    )
+    command.add_argument(
+        "--only",
+        nargs="+",
+        choices=list(CHECKS),
+        default=[],
+        metavar="NAME",
+        help=f"make these checks alone: {', '.join(CHECKS)}",
+    )
+    _add_json(command)
+
+
+def _seconds(text: str) -> float:
+    """How long to listen, or ValueError, which argparse tells."""
+    seconds = float(text)
+    if not 0.5 <= seconds <= 60:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0.5 to 60")
+    return seconds
 
 
 def _add_voice(commands: Commands) -> None:

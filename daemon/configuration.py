@@ -18,10 +18,13 @@ ENVIRONMENT_PREFIX: Final = "AFFECTD_"
 
 
 def find(environment: Mapping[str, str]) -> Path | None:
-    """The user's configuration file, else the system's, else None."""
+    """The user's configuration file, else the system's, else None; perhaps it cannot be read."""
     home = environment.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111
     for path in (Path(home, "affectd", "affectd.yaml"), Path("/etc/affectd/affectd.yaml")):
-        if path.is_file():
+        try:
+            if path.is_file():
+                return path
+        except PermissionError:
             return path
     return None
 

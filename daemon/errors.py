@@ -33,6 +33,10 @@ class BrokerError(AffectdError):
     """The MQTT broker cannot be used as configured."""
 
 
+class BrokerRefusesError(BrokerError):
+    """The MQTT broker takes the connection and refuses the login, or what is asked."""
+
+
 class CommandError(AffectdError):
     """A command that came over MQTT is none, or cannot be obeyed here."""
 

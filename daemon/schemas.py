@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from affectd.daemon.doctor.finding import Finding
 from affectd.daemon.publish.commands import COMMANDS
 from affectd.daemon.publish.messages import (
     CommandResult,
@@ -23,6 +24,7 @@ from affectd.daemon.settings import Settings
 TYPES: Final[dict[str, type[msgspec.Struct]]] = {
     "affectd": Settings,
     "command-result": CommandResult,
+    "doctor": Finding,
     "diagnostics": DiagnosticsMessage,
     "health": HealthMessage,
     "history": HistoryMessage,

@@ -21,6 +21,7 @@ from affectd.daemon.capture.portaudio import (
     library,
     refresh,
     surroundings,
+    usual_rates_hz,
 )
 from affectd.daemon.capture.source import Block, Hearing, State
 from affectd.daemon.capture.watch import Watch
@@ -157,9 +158,9 @@ class Microphone:
             if self._lookout.is_due(surroundings(os.environ), _now(), in_vain):
                 refresh()
             device = choose(devices(), self._wanted)
-            rates_hz = dict.fromkeys([RATE_HZ, device.rate_hz, 48_000, 44_100])
+            rates_hz = usual_rates_hz(device)
             usual = [rate_hz for rate_hz in rates_hz if rate_hz not in self._strange]
-            return Stream(device, self._channel, usual or list(rates_hz))
+            return Stream(device, self._channel, usual or rates_hz)
 
         stream = bounded(call, "opening the microphone")
         self.hearing = replace(

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from affectd.daemon.capture.ring import Ring
 from affectd.daemon.errors import AudioHangsError, DeviceError
+from affectd.daemon.speech.vad import RATE_HZ
 
 RING_S: Final = 10.0  # how far the service may fall behind before samples are lost
 CARDS: Final = Path("/proc/asound/cards")
@@ -97,6 +98,11 @@ def choose(found: Sequence[Device], wanted: str | None) -> Device:
             f"{several}; give more of the name"
         )
     return matching[0]
+
+
+def usual_rates_hz(device: Device) -> list[int]:
+    """The rates to open a device at, the best first: ours, its own, and what most take."""
+    return list(dict.fromkeys([RATE_HZ, device.rate_hz, 48_000, 44_100]))
 
 
 class Stream:

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from affectd.daemon.errors import JournalError
-from affectd.daemon.publish.journal_file import BUSY_S, is_damage, reason, recognise
+from affectd.daemon.publish.journal_file import BUSY_S, is_damage, reason, recognise, verify
 from affectd.daemon.publish.messages import MoodMessage, UtteranceMessage
 
 logger = logging.getLogger(__name__)
@@ -95,6 +95,24 @@ class History:
     def expired(self) -> dict[str, int]:
         """How many readings were dropped unsent since the journal was begun, by node."""
         return dict(self._asked("SELECT node, readings FROM expired ORDER BY node"))
+
+    def pending(self) -> dict[str, int]:
+        """How many readings the broker has not acknowledged, by node."""
+        return dict(self._asked("SELECT node, count(*) FROM outbox GROUP BY node ORDER BY node"))
+
+    def count(self) -> int:
+        """How many readings there are."""
+        (row,) = self._asked("SELECT count(*) FROM readings") or [(0,)]
+        return int(row[0])
+
+    def verify(self) -> None:
+        """Read the whole file to see whether it is damaged, which takes seconds if it is large."""
+        if self._is_empty:
+            return
+        try:
+            verify(self._connection)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
 
     def _rows(
         self,

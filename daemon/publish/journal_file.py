@@ -90,6 +90,15 @@ def recognise(connection: sqlite3.Connection, path: Path) -> bool:
     return True
 
 
+def verify(connection: sqlite3.Connection) -> None:
+    """Read the whole file. Raises sqlite3.DatabaseError if it is damaged."""
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        error = sqlite3.DatabaseError(" ".join(verdict.split()))
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
+
+
 def set_aside(path: Path, why: str) -> None:
     """Rename a damaged journal to journal.sqlite.damaged-1, or the first number that is free.
 
@@ -149,7 +158,7 @@ def _opened(path: Path, check: bool) -> sqlite3.Connection:
         if not recognise(connection, path):
             _make_tables(connection)
         elif check:
-            _check(connection)
+            verify(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         connection.execute(f"PRAGMA journal_size_limit = {LOG_PAGES * PAGE_BYTES}")
@@ -192,14 +201,6 @@ def _make_tables(connection: sqlite3.Connection) -> None:
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION}")
         connection.execute(f"PRAGMA user_version = {VERSION}")
-
-
-def _check(connection: sqlite3.Connection) -> None:
-    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if verdict != "ok":
-        error = sqlite3.DatabaseError(" ".join(verdict.split()))
-        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        raise error
 
 
 def _number(connection: sqlite3.Connection, question: str) -> int:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from affectd.daemon.speech.segmenter import Utterance
 from affectd.daemon.speech.vad import FRAME
@@ -32,6 +33,12 @@ def flaws(snr: float | None, clipped: float, spec: QualitySpec) -> list[str]:
 def level_dbfs(utterance: Utterance) -> float:
     """RMS level of the voiced frames about the utterance's mean, relative to full scale."""
     return _dbfs(_frame_powers(utterance)[utterance.voiced].mean())
+
+
+def levels_dbfs(utterance: Utterance) -> NDArray[np.float64]:
+    """RMS level of each frame about the utterance's mean, relative to full scale, shape (n,)."""
+    decibels = 10 * np.log10(np.maximum(_frame_powers(utterance), 1e-30))
+    return np.asarray(np.maximum(decibels, SILENCE_DBFS))
 
 
 def snr_db(utterance: Utterance) -> float | None:

@@ -20,6 +20,7 @@ from affectd.daemon.publish import commands, home_assistant
 from affectd.daemon.publish.home_assistant import Discovery, Message
 from affectd.daemon.publish.messages import HealthMessage
 from affectd.daemon.service import HEALTH_S
+from affectd.daemon.publish.session import Session
 from affectd.daemon.settings import Mqtt
 from tests.conftest import ROOT, Listener, Mosquitto, free_port, wait_until
 from tests.examples.contract import OBEYED, PUBLISHED
@@ -352,8 +353,8 @@ def announce(mosquitto: Mosquitto, form: home_assistant.Form) -> set[str]:
 
 
 def retained(mosquitto: Mosquitto) -> list[str]:
-    with homeassistant.Session(Mqtt(host="127.0.0.1", port=mosquitto.port), None) as s:
-        return s.retained([f"{PREFIX}/#"])
+    with Session(Mqtt(host="127.0.0.1", port=mosquitto.port), None) as s:
+        return list(s.retained([f"{PREFIX}/#"]))
 
 
 @pytest.mark.parametrize("forms", [["device"], ["entities"], ["device", "entities"]])
