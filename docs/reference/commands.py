@@ -3,12 +3,13 @@
 import argparse
 from collections.abc import Iterator
 from functools import partial
+from typing import Any, Final
 
 from affectd.daemon import cli
 from affectd.export import cli as export
 from affectd.train import cli as train
 
-WIDTH = 88  # of a line of help
+WIDTH: Final = 76  # of a line of help
 
 
 def parsers() -> Iterator[argparse.ArgumentParser]:
@@ -25,7 +26,7 @@ def _tree(
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for name, command in action.choices.items():
-                yield from _tree(stages.get(name, command), {})
+                yield from _tree(stages.get(name) or command, {})
 
 
 def reference() -> str:
@@ -34,7 +35,8 @@ def reference() -> str:
 
 
 def _entry(parser: argparse.ArgumentParser) -> str:
-    parser.formatter_class = partial(parser.formatter_class, width=WIDTH)
+    kind: Any = parser.formatter_class
+    parser.formatter_class = partial(kind, width=WIDTH)
     words = parser.prog.split()
     level = "##" if len(words) <= 2 else "###"
     return f"{level} {parser.prog}\n\n```text\n{parser.format_help().rstrip()}\n```\n"

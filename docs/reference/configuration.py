@@ -8,6 +8,8 @@ from typing import Final
 
 from docs.reference.schema import ROOT, Node, load
 
+# <node> is a word there, no tag; what stands in backticks is left as it is.
+TAG: Final = re.compile(r"(`[^`]*`)|<")
 KEY: Final = re.compile(r"( *)([a-z_]+):")
 SCHEMA: Final = load("affectd")
 
@@ -78,8 +80,7 @@ def _paragraphs(comment: tuple[str, ...]) -> str:
     """A comment as Markdown: its indented lines are an example."""
     example = [line for line in comment if line.startswith("  ")]
     text = " ".join(line for line in comment if not line.startswith("  "))
-    # <node> is a word here, no tag.
-    text = text.replace("<", "&lt;")
+    text = TAG.sub(lambda found: found[1] or "&lt;", text)
     if not example:
         return text
     return text + ":\n\n```yaml\n" + "\n".join(line[2:] for line in example) + "\n```"

@@ -6,6 +6,7 @@ where the repository is shown, and on the site.
 """
 
 import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -27,7 +28,7 @@ OUTSIDE: Final = (
     "train/results/*.md",
     "train/results/*.png",
 )
-REFERENCES: Final = {
+REFERENCES: Final[dict[str, Callable[[], str]]] = {
     "configuration": configuration.reference,
     "commands": commands.reference,
     **{
@@ -60,7 +61,7 @@ def _outside(path: Path, config: MkDocsConfig) -> File:
     )
 
 
-def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     """Write the references; let links from outside into docs/ find its pages."""
     if page.file.src_uri.startswith("../"):
         return INTO_DOCS.sub("](/", markdown)
