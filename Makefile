@@ -24,7 +24,7 @@ MUSIC_PACKAGES := freedoom fluidsynth fluidr3mono-gm-soundfont musescore-general
 NODE_RED := 4.1.15
 FUZZ_S ?= 60
 
-.PHONY: help run test lint format schemas fuzz bench hour soak kills throughput nodered homeassistant \
+.PHONY: help run test lint format schemas docs fuzz bench hour soak kills throughput nodered homeassistant \
 	evaluate gate ablate ancestor bundle wheel clean
 
 help:  ## list the chores
@@ -60,6 +60,9 @@ fuzz: $(VENV)/dev.stamp  ## messages that a fuzzer makes up, to a node (FUZZ_S=6
 	mkdir -p build/fuzz
 	$(BIN)/python -m tests.fuzz.messages build/fuzz tests/fuzz/seeds -max_total_time=$(FUZZ_S) \
 		-max_len=9000 -dict=tests/fuzz/messages.dict -artifact_prefix=build/
+
+docs: $(VENV)/dev.stamp  ## build the documentation to build/site/index.html; a broken link ends it
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 bench: $(VENV)/dev.stamp  ## speed and memory, beside their targets and beside others (about 20 minutes)
 	@$(call apt,$(TEST_PACKAGES))

@@ -60,7 +60,7 @@ def _output_failed(error: OSError) -> int:
 
 
 def _daemon(words: list[str]) -> int:
-    args = _parser().parse_args(words)
+    args = parser().parse_args(words)
     # Its products are small; a second thread of numpy's would spin and cost more than it saves.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     module = import_module(f"affectd.daemon.commands.{args.command}")
@@ -80,7 +80,8 @@ def _stage(words: list[str]) -> int:
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """What `affectd` understands, apart from `train` and `export`."""
     parser = argparse.ArgumentParser(
         prog="affectd",
         description="Hears how people feel: speech emotion from a microphone to MQTT.",

@@ -9,11 +9,12 @@ from affectd.export.convert import FORMATS
 
 def run(words: Sequence[str]) -> int:
     """Run `affectd export`; return its exit status."""
-    _export(_parser().parse_args(words))
+    _export(parser().parse_args(words))
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """What `affectd export` understands."""
     parser = argparse.ArgumentParser(
         prog="affectd export",
         description="Convert fitted networks, check them against Keras, and write a bundle.",

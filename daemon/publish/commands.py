@@ -17,7 +17,10 @@ Span = Annotated[float, Meta(ge=0, le=86_400, description="seconds from now; 0 e
 class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Something to do; the id comes back in the answer on command/result."""
 
-    id: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    id: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=64)] | None,
+        Meta(description="comes back in the answer"),
+    ] = None
 
 
 class Threshold(Command, frozen=True):

@@ -15,6 +15,7 @@ Time = Annotated[
     Meta(
         description="ISO 8601, UTC, milliseconds",
         pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$",
+        extra_json_schema={"format": "date-time"},
     ),
 ]
 
