@@ -57,10 +57,8 @@ class EmbeddedBroker:
         asyncio.run(self._listen())
 
     async def _listen(self) -> None:
-        from amqtt.broker import Broker
-
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        broker = Broker(self._config())
+        broker = _broker(self._config())
         try:
             await broker.start()
         except Exception as error:
@@ -78,6 +76,26 @@ class EmbeddedBroker:
                 "amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}
             },
         }
+
+
+def _broker(config: dict[str, Any]) -> Any:
+    """An amqtt broker that sends retained messages to those alone who subscribe to them.
+
+    amqtt 0.12.1 sends each new client all that anybody subscribes to, and loses what a client has
+    published that did not stay to read it, such as `mosquitto_pub`.
+    """
+    from amqtt.broker import Broker
+    from amqtt.session import Session
+
+    class Quieter(Broker):  # type: ignore[misc]
+        async def _publish_retained_messages_for_subscription(
+            self, subscription: tuple[str, int], session: Session
+        ) -> None:
+            subscribers = self._subscriptions.get(subscription[0], [])
+            if any(subscriber is session for subscriber, _ in subscribers):
+                await super()._publish_retained_messages_for_subscription(subscription, session)
+
+    return Quieter(config)
 
 
 def _free_port() -> int:

@@ -1,7 +1,9 @@
 import socket
+import subprocess
 
 import pytest
 
+from affectd.daemon.control import Control
 from affectd.daemon.errors import BrokerError
 from affectd.daemon.publish.broker import EmbeddedBroker
 from affectd.daemon.publish.mqtt import MqttPublisher
@@ -39,3 +41,21 @@ def test_the_port_is_free_again_after_the_broker_has_stopped() -> None:
         port = broker.port
     with EmbeddedBroker(port):
         pass
+
+
+def test_a_pause_by_a_client_that_leaves_at_once_arrives_beside_a_subscriber_to_all() -> None:
+    heard: list[bool] = []
+    with EmbeddedBroker(0) as broker:
+        control = Control(listen=heard.append)
+        publisher = MqttPublisher(broker.settings, "kitchen", None, control=control)
+        publisher.start()
+        assert publisher.wait_until_connected(10)
+        publisher.speech(False)
+        listener = Listener(broker.port)
+        wait_until(lambda: listener.on("affectd/kitchen/speech"), "what is retained arrives")
+        for payload in ("OFF", "ON", "OFF", "ON"):
+            command = ["mosquitto_pub", "-p", str(broker.port), "-m", payload]
+            subprocess.run([*command, "-t", "affectd/kitchen/listening/set"], check=True)
+        wait_until(lambda: heard == [False, True, False, True], "each is obeyed, in order")
+        publisher.stop()
+        listener.close()

@@ -19,8 +19,8 @@ from affectd.daemon.errors import BrokerError
 from affectd.daemon.publish import commands, home_assistant
 from affectd.daemon.publish.home_assistant import Discovery, Message
 from affectd.daemon.publish.messages import HealthMessage
-from affectd.daemon.service import HEALTH_S
 from affectd.daemon.publish.session import Session
+from affectd.daemon.service import HEALTH_S
 from affectd.daemon.settings import Mqtt
 from tests.conftest import ROOT, Listener, Mosquitto, free_port, wait_until
 from tests.examples.contract import OBEYED, PUBLISHED
