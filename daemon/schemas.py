@@ -15,6 +15,7 @@ from affectd.daemon.publish.messages import (
     DiagnosticsMessage,
     HealthMessage,
     HistoryMessage,
+    LevelMessage,
     MoodMessage,
     UtteranceMessage,
 )
@@ -26,6 +27,7 @@ TYPES: Final[dict[str, type[msgspec.Struct]]] = {
     "diagnostics": DiagnosticsMessage,
     "health": HealthMessage,
     "history": HistoryMessage,
+    "level": LevelMessage,
     "mood": MoodMessage,
     "utterance": UtteranceMessage,
     **{f"command-{name}": command for name, command in COMMANDS.items()},
