@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 def _show(scene: Scene, inbox: Inbox, as_json: bool) -> None:
     if as_json:
         _print_json(inbox)
-    elif sys.stdout.isatty():
+    elif sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
         from affectd.daemon.watch.screen import show
 
         show(scene, inbox)

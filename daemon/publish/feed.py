@@ -32,7 +32,7 @@ SOCKET: Final = "watch.sock"
 MODE: Final = 0o660
 MOST_READERS: Final = 16
 BUFFER: Final = 2**17  # bytes that wait for a reader, in the kernel; who is further behind is left
-LEVEL_S: Final = 0.1  # between two levels of a node
+LEVEL_S: Final = 0.09  # between two levels of a node: three frames
 FULL: Final = "refused"  # the event that a reader too many gets
 
 

@@ -86,6 +86,7 @@ class Node:
     mood: Mood | None = None
     marks: tuple[Mark, ...] = ()  # the oldest first
     health: Health | None = None
+    health_at_s: float = 0.0
 
     @property
     def is_watched(self) -> bool:
@@ -148,7 +149,7 @@ def _told(node: Node, event: Event, now_s: float) -> Node:
         case "speech":
             return _speaking(node, message == "ON", now_s)
         case "health":
-            return _healthy(node, msgspec.convert(message, Health))
+            return _healthy(node, msgspec.convert(message, Health), now_s)
         case "level":
             return replace(node, level=msgspec.convert(message, Level), level_at_s=now_s)
         case "status" if message == "offline":
@@ -196,9 +197,10 @@ def _speaking(node: Node, is_speaking: bool, now_s: float) -> Node:
     return replace(node, is_speaking=is_speaking, speech_since_s=now_s)
 
 
-def _healthy(node: Node, health: Health) -> Node:
+def _healthy(node: Node, health: Health, now_s: float) -> Node:
     is_deaf = health.listening not in ("listening", "silent")
-    return replace(node, health=health, level=None if is_deaf else node.level)
+    level = None if is_deaf else node.level
+    return replace(node, health=health, health_at_s=now_s, level=level)
 
 
 def _lost(node: Node, now_s: float) -> Node:

@@ -29,7 +29,13 @@ def show(scene: Scene, inbox: Inbox) -> None:
     with ExitStack() as stack:
         stack.enter_context(_keys(inbox))
         stack.enter_context(_notices(inbox))
-        live = Live(console=console, screen=True, auto_refresh=False)
+        live = Live(
+            console=console,
+            screen=True,
+            auto_refresh=False,
+            redirect_stdout=False,  # nothing is printed, and bars ask it what it can show
+            redirect_stderr=False,
+        )
         stack.enter_context(live)
         try:
             _follow(scene, inbox, console, live)
