@@ -95,12 +95,13 @@ class Feed:
             self._readers = [reader for reader in self._readers if _sent(reader, line)]
 
     def close(self) -> None:
-        """Disconnect all, and leave nothing behind."""
+        """Disconnect all, and leave nothing behind; safe to repeat."""
         if self._listener is not None and self._thread is not None:
             self._listener.shutdown(socket.SHUT_RDWR)  # which ends the thread
             self._thread.join()
             self._path.unlink(missing_ok=True)
             self._listener.close()
+            self._listener = None
         if self._claim is not None:
             os.close(self._claim)
             self._claim = None
