@@ -36,13 +36,10 @@ def test_a_running_service_loads_nothing_heavy() -> None:
         "from affectd.daemon.emotion.bundle import DEFAULT\n"
         "main(['analyze', '--json', str(DEFAULT / 'demo' / 'recording.ogg')])"
     )
-    assert (
-        not loaded_by(
-            "import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()):\n "
-            + code.replace("\n", "\n ")
-        )
-        & {"rich", *HEAVY}
-    )
+    assert not loaded_by(
+        "import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()):\n "
+        + code.replace("\n", "\n ")
+    ) & {"rich", *HEAVY}
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def _footer(scene: Scene, hidden: int) -> Text:
         parts.append("no node has been heard of yet")
     if scene.notice:
         parts.append(scene.notice)
-    return _line(" · ".join(parts), FAINT)
+    return _line(", ".join(parts), FAINT)
 
 
 def _panel(node: Node, rows: Iterable[Row]) -> Panel:
@@ -134,8 +134,8 @@ def _speech(node: Node, now_s: float) -> Row:
     lasted = "" if since_s is None else f", for {_span(now_s - since_s)}"
     voiced = "voiced" if level is not None and level.voiced else NOTHING
     if node.is_speaking:
-        return "speech", _line(f"● someone is speaking{lasted}", "bold green"), voiced
-    return "speech", _line(f"○ nobody is speaking{lasted}"), voiced
+        return "speech", _line(f"someone is speaking{lasted}", "bold green"), voiced
+    return "speech", _line(f"nobody is speaking{lasted}"), voiced
 
 
 def _mood(node: Node, now_s: float) -> Row:
@@ -194,8 +194,8 @@ def _health(node: Node, now_s: float) -> list[Row]:
     style = "" if health.listening == "listening" else "bold yellow"
     rows: list[Row] = [
         ("device", _line(device, style), ""),
-        ("health", _line(" · ".join(told)), ""),
-        ("version", _line(" · ".join(version)), ""),
+        ("health", _line(", ".join(told)), ""),
+        ("version", _line(", ".join(version)), ""),
     ]
     if health.warning:
         rows.append(("WARNING", _line(health.warning, "bold yellow"), ""))

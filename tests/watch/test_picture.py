@@ -47,8 +47,8 @@ def test_one_node_is_shown_with_all_that_it_told() -> None:
     assert "kitchen: listening, someone is speaking" in rows[1]
     for label in (*EMOTIONS, "-35 dBFS", "voiced", "sad, for 4 min", "60%", "Yeti", "1.2.3"):
         assert label in text
-    assert "overflows 0 · gaps 0" in text
-    assert "latency 4.0 ms · networks 2.5 ms" in text
+    assert "overflows 0, gaps 0" in text
+    assert "latency 4.0 ms, networks 2.5 ms" in text
 
 
 def test_bars_are_as_long_as_what_they_stand_for() -> None:

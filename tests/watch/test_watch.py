@@ -206,9 +206,8 @@ def test_a_service_without_a_place_for_its_socket_goes_on(environment: dict[str,
 
 
 def test_the_terminal_shows_what_a_node_tells(terminal: Terminal, feed: Feed) -> None:
-    wait_until(lambda: "kitchen: listening" in terminal.text, "the node is shown", PATIENCE_S)
-    for text in ("this machine", "Yeti", "1.2.3", "fearful", "60%", "q ends"):
-        assert text in terminal.text
+    shown = ("kitchen: listening", "this machine", "Yeti", "1.2.3", "fearful", "60%", "q ends")
+    wait_until(lambda: all(text in terminal.text for text in shown), "all is shown", PATIENCE_S)
     feed.of("kitchen").speech(True)
     wait_until(lambda: "someone is speaking" in terminal.text, "speech is shown", PATIENCE_S)
     feed.of("kitchen").hear(np.full(1600, 3277, np.int16) * np.array([1, -1] * 800, np.int16), True)
@@ -227,6 +226,29 @@ def test_the_picture_follows_the_size_of_the_terminal(terminal: Terminal) -> Non
     )
     terminal.resize(30, 120)
     wait_until(lambda: "surprised" in terminal.text, "it is shown in full", PATIENCE_S)
+
+
+def test_a_terminal_without_unicode_gets_signs_that_it_has(
+    feed: Feed, environment: dict[str, str]
+) -> None:
+    ascii_only = Terminal([*AFFECTD, "watch"], environment | {"PYTHONIOENCODING": "ascii"})
+    try:
+        shown = ("####", "|sad", "q ends")
+        wait_until(lambda: all(text in ascii_only.text for text in shown), "it shows", PATIENCE_S)
+        assert ascii_only.text.isascii()
+        assert "\\u" not in ascii_only.text
+    finally:
+        ascii_only.close()
+
+
+def test_a_terminal_that_can_only_print_gets_lines(feed: Feed, environment: dict[str, str]) -> None:
+    command = ["env", "TERM=dumb", *AFFECTD, "watch"]
+    dumb = Terminal(command, environment)
+    try:
+        wait_until(lambda: "kitchen  mood  sad" in dumb.text, "the mood is told", PATIENCE_S)
+        assert b"\x1b" not in dumb.raw
+    finally:
+        dumb.close()
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "Ctrl-C", "q"])
