@@ -8,14 +8,15 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from affectd.daemon import configuration
 from affectd.daemon.errors import SettingsError
+from affectd.daemon.publish.console import silence
 from affectd.daemon.publish.feed import SOCKET
 from affectd.daemon.publish.messages import Event
 from affectd.daemon.settings import Mqtt, NodeName, password, runtime_folder
@@ -35,14 +36,10 @@ def run(args: argparse.Namespace) -> int:
     """Show until SIGTERM, Ctrl-C or q. Raises WatchError and SettingsError."""
     logging.getLogger().setLevel(logging.WARNING)
     inbox = Inbox()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: inbox.end())
     source = _source(args, os.environ, inbox)
     source.start()
     try:
         _show(Scene(has_levels=isinstance(source, LocalSource)), inbox, args.json)
-    except EndError:
-        pass
     finally:
         inbox.end()
         source.stop()
@@ -50,14 +47,33 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(scene: Scene, inbox: Inbox, as_json: bool) -> None:
-    if as_json:
-        _print_json(inbox)
-    elif sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+    is_screen = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    if is_screen and not as_json:
         from affectd.daemon.watch.screen import show
 
+        _on_end(lambda *_: inbox.end())  # between two pictures
         show(scene, inbox)
-    else:
-        _print_lines(scene, inbox)
+        return
+    try:
+        _on_end(_end_now)
+        if as_json:
+            _print_json(inbox)
+        else:
+            _print_lines(scene, inbox)
+    except EndError:
+        silence()  # or what its reader has not taken would be waited for
+
+
+def _on_end(handler: Callable[[int, Any], object]) -> None:
+    """Have SIGTERM and Ctrl-C handled."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handler)
+
+
+def _end_now(*_: object) -> None:
+    """End even what is printing to somebody who does not read. Raises EndError, once."""
+    _on_end(lambda *_: None)
+    raise EndError
 
 
 def _source(args: argparse.Namespace, environment: Mapping[str, str], inbox: Inbox) -> Source:

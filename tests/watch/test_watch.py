@@ -322,6 +322,26 @@ def test_a_reader_that_has_seen_enough_ends_it(feed: Feed, environment: dict[str
     process.stderr.close()
 
 
+def test_a_reader_that_does_not_read_does_not_keep_it_from_ending(
+    feed: Feed, environment: dict[str, str]
+) -> None:
+    process = subprocess.Popen(
+        [*AFFECTD, "watch", "--json"], env=environment, stdout=subprocess.PIPE
+    )
+    wait_until(lambda: feed.is_watched, "it is connected", PATIENCE_S)
+    node = feed.of("kitchen")
+
+    def is_stuck() -> bool:
+        for _ in range(5):
+            node.utterance(utterance())
+        return not feed.is_watched
+
+    wait_until(is_stuck, "nothing has room any more", PATIENCE_S)
+    process.terminate()
+    assert process.wait(PATIENCE_S) == 0
+    process.communicate()
+
+
 def test_any_broker_is_watched_through_its_restart(
     mosquitto: Mosquitto,
     node: MqttPublisher,
