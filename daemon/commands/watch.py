@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 def run(args: argparse.Namespace) -> int:
     """Show until SIGTERM, Ctrl-C or q. Raises WatchError and SettingsError."""
+    if sys.stdout is None:  # closed by the caller: nobody could see anything
+        return 0
     logging.getLogger().setLevel(logging.WARNING)
     inbox = Inbox()
     source = _source(args, os.environ, inbox)
@@ -79,7 +81,7 @@ def _end_now(*_: object) -> None:
 def _source(args: argparse.Namespace, environment: Mapping[str, str], inbox: Inbox) -> Source:
     """What the command line names, else this machine's affectd, else the configured broker."""
     node = None if args.node is None else _node(args.node)
-    paths = [runtime_folder(environment) / SOCKET, SYSTEM / SOCKET]
+    paths = _sockets(environment)
     is_named = args.broker is not None or args.config is not None
     # Another broker than the configured one is none of the configured password's business.
     path = args.config if is_named else configuration.find(environment)
@@ -93,6 +95,13 @@ def _source(args: argparse.Namespace, environment: Mapping[str, str], inbox: Inb
         if connected is not None or mqtt == Mqtt():
             return LocalSource(paths, node, inbox)
     return RemoteSource(mqtt, password(mqtt, environment), node, inbox)
+
+
+def _sockets(environment: Mapping[str, str]) -> list[Path]:
+    """Where this user's affectd may be, started in a session or outside, and the system's."""
+    outside = {key: value for key, value in environment.items() if key != "XDG_RUNTIME_DIR"}
+    folders = [runtime_folder(environment), runtime_folder(outside), SYSTEM]
+    return [folder / SOCKET for folder in dict.fromkeys(folders)]
 
 
 def _node(name: str) -> str:

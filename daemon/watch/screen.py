@@ -57,7 +57,7 @@ def _follow(scene: Scene, inbox: Inbox, console: Console, live: Live) -> None:
 @contextmanager
 def _keys(inbox: Inbox) -> Iterator[None]:
     """Let q end it; what is typed is not shown."""
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         yield
         return
     keyboard = sys.stdin.fileno()

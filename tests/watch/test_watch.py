@@ -296,6 +296,15 @@ def test_a_service_that_is_not_there_yet_is_waited_for(
     assert watch.stop() == 0
 
 
+def test_a_service_that_was_started_outside_of_a_session_is_found(
+    feed: Feed, environment: dict[str, str], watches: list[Watch], tmp_path: Path
+) -> None:
+    # It has no XDG_RUNTIME_DIR, and so its socket is below the folder for states.
+    watch = Watch(environment | {"XDG_RUNTIME_DIR": str(tmp_path / "session")})
+    watches.append(watch)
+    watch.wait_for("kitchen  mood  sad")
+
+
 def test_one_node_of_several_is_watched(
     feed: Feed, environment: dict[str, str], watches: list[Watch]
 ) -> None:
