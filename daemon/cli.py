@@ -16,7 +16,7 @@ from affectd.daemon.errors import AffectdError, SettingsError
 
 EPILOG = """\
 exit status: 0 well, 1 failed (microphone, recording, networks, log, broker), 2 wrong usage or
-configuration; SIGTERM and Ctrl-C end `run` with 0.
+configuration; SIGTERM and Ctrl-C end `run` and `watch` with 0.
 """
 
 
@@ -95,6 +95,7 @@ def parser() -> argparse.ArgumentParser:
     _add_analyze(commands)
     _add_json(_command(commands, "devices", "list the microphones; exit status 1 if none"))
     _add_doctor(commands)
+    _add_watch(commands)
     _add_voice(commands)
     _add_config(commands)
     _add_homeassistant(commands)
@@ -202,6 +203,29 @@ def _seconds(text: str) -> float:
     if not 0.5 <= seconds <= 60:
         raise argparse.ArgumentTypeError(f"{text} is not from 0.5 to 60")
     return seconds
+
+
+def _add_watch(commands: Commands) -> None:
+    command = _command(
+        commands,
+        "watch",
+        "show live what nodes hear and tell: level, speech, emotions, mood, health; q ends it",
+    )
+    command.add_argument(
+        "--broker",
+        metavar="HOST[:PORT]",
+        help="watch all nodes on an MQTT broker (default: the affectd that runs on this machine, "
+        "else the broker of the configuration)",
+    )
+    command.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="watch the broker of this configuration; with --broker: what else that one needs, "
+        "such as mqtt.tls, mqtt.username and mqtt.root",
+    )
+    command.add_argument("--node", metavar="NAME", help="show this node alone")
+    _add_json(command)
 
 
 def _add_voice(commands: Commands) -> None:

@@ -51,3 +51,7 @@ class JournalError(AffectdError):
 
 class VoiceError(AffectdError):
     """The voice that was kept is damaged, or cannot be read or removed."""
+
+
+class WatchError(AffectdError):
+    """The affectd on this machine cannot be watched."""

@@ -16,6 +16,7 @@ from affectd.daemon.publish.messages import (
     DiagnosticsMessage,
     HealthMessage,
     HistoryMessage,
+    LevelMessage,
     MoodMessage,
     UtteranceMessage,
 )
@@ -28,6 +29,7 @@ TYPES: Final[dict[str, type[msgspec.Struct]]] = {
     "diagnostics": DiagnosticsMessage,
     "health": HealthMessage,
     "history": HistoryMessage,
+    "level": LevelMessage,
     "mood": MoodMessage,
     "utterance": UtteranceMessage,
     **{f"command-{name}": command for name, command in COMMANDS.items()},

@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from affectd import __version__
 from affectd.daemon.capture.source import Hearing, Source
 from affectd.daemon.control import Control
@@ -90,9 +93,14 @@ class Service:
         publishers: Sequence[Publisher],
         control: Control | None = None,
         backlog: Callable[[], Backlog] = lambda: NO_BACKLOG,
+        on_heard: Callable[[NDArray[np.int16], bool], None] = lambda *_: None,
     ) -> None:
-        """control: what is told to the node while it runs; backlog: what the broker has not had."""
+        """control: what is told to the node while it runs; backlog: what the broker has not had.
+
+        on_heard: is called with each block of samples, and whether the newest are voiced.
+        """
         self._node, self._control, self._backlog = node, control or Control(), backlog
+        self._on_heard = on_heard
         self._source = source
         self._ear = ear
         self._classifier = classifier
@@ -154,6 +162,7 @@ class Service:
             if self._control.take_reset():
                 self._voice.forget()
             self._follow_health()
+            self._on_heard(block.samples, self._ear.is_voiced)
             on_turn(self._source.hearing)
         arrived = time.perf_counter()
         if not stop.is_set() and (last := self._ear.flush()) is not None:

@@ -214,6 +214,14 @@ def pause_path(settings: Settings, environment: Mapping[str, str]) -> Path:
     return _folder("STATE_DIRECTORY", environment) / f"paused-{settings.node}"
 
 
+def runtime_folder(environment: Mapping[str, str]) -> Path:
+    """What lasts until the machine ends: systemd's, else the session's, else the user's folder."""
+    session = environment.get("XDG_RUNTIME_DIR")
+    if session and not environment.get("RUNTIME_DIRECTORY"):
+        return Path(session, "affectd")
+    return _folder("RUNTIME_DIRECTORY", environment)
+
+
 def _folder(variable: str, environment: Mapping[str, str]) -> Path:
     """The folder that systemd names in a variable, else the user's for states."""
     if directory := environment.get(variable):

@@ -34,6 +34,15 @@ DEMO = DEFAULT / "demo" / "recording.ogg"
 AFFECTD = [sys.executable, "-m", "affectd.daemon"]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def runtime_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what is run here apart from an affectd that runs on this machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
+        patch.delenv("RUNTIME_DIRECTORY", raising=False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def speech() -> NDArray[np.int16]:
     """Acted speech, eleven clips with pauses, mono, 16 kHz."""

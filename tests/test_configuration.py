@@ -15,6 +15,7 @@ from affectd.daemon.settings import (
     Settings,
     log_path,
     password,
+    runtime_folder,
     voice_path,
 )
 from tests.conftest import ROOT
@@ -284,6 +285,14 @@ def test_the_voice_is_where_the_configuration_puts_it_else_systemd_else_the_user
     assert voice_path(chosen, systemd) == Path("/a/voice-home.json")
     assert voice_path(Settings(), systemd) == Path("/var/lib/affectd/voice-home.json")
     assert voice_path(Settings(), {"XDG_STATE_HOME": "/s"}) == Path("/s/affectd/voice-home.json")
+
+
+def test_the_run_time_folder_is_that_of_systemd_else_of_the_session_else_of_the_user() -> None:
+    session = {"XDG_RUNTIME_DIR": "/run/user/1000", "XDG_STATE_HOME": "/s"}
+    systemd = {"RUNTIME_DIRECTORY": "/run/affectd:/run/other"}
+    assert runtime_folder(session | systemd) == Path("/run/affectd")
+    assert runtime_folder(session) == Path("/run/user/1000/affectd")
+    assert runtime_folder({"XDG_STATE_HOME": "/s"}) == Path("/s/affectd")
 
 
 def test_two_nodes_never_share_a_voice() -> None:

@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from affectd.daemon import configuration
 from affectd.daemon.capture.lookout import Lookout
@@ -34,6 +35,7 @@ from affectd.daemon.errors import SettingsError
 from affectd.daemon.publish.broker import EmbeddedBroker
 from affectd.daemon.publish.chronicle import Chronicle
 from affectd.daemon.publish.console import Console
+from affectd.daemon.publish.feed import SOCKET, Feed
 from affectd.daemon.publish.journal import Journal
 from affectd.daemon.publish.mqtt import MqttPublisher
 from affectd.daemon.publish.pause_file import PauseFile
@@ -45,6 +47,7 @@ from affectd.daemon.settings import (
     log_path,
     password,
     pause_path,
+    runtime_folder,
     user_path,
     voice_path,
 )
@@ -80,14 +83,18 @@ def run(args: argparse.Namespace) -> int:
         logger.info("readings are logged to %s", log.path)
         journal = _journal(settings, stack)
         shared: list[Publisher] = [Chronicle(journal), log, Console(names_node=len(nodes) > 1)]
+        feed = Feed(runtime_folder(os.environ) / SOCKET)
+        stack.callback(feed.close)
+        feed.start()
         services = {}
         for node, source in zip(nodes, sources, strict=True):
             control = Control(source.listen if isinstance(source, Microphone) else None)
             own = _own_publishers(node, source, journal, control, stack, stop)
             voice = _kept_voice(node, classifier.bundle, stack)
-            publishers = [*own, *shared]
+            watched = feed.of(node.node)
+            publishers = [*own, *shared, watched]
             services[node.node] = service_of(
-                node, source, classifier, voice, publishers, control, journal
+                node, source, classifier, voice, publishers, control, journal, watched.hear
             )
         supervisor = Supervisor(os.environ, list(services))
         run_together(services, stop, supervisor)
@@ -151,6 +158,7 @@ def service_of(
     publishers: Sequence[Publisher],
     control: Control | None = None,
     journal: Journal | None = None,
+    on_heard: Callable[[NDArray[np.int16], bool], None] = lambda *_: None,
 ) -> Service:
     """A service as configured."""
     node, ear, decisions = settings.node, ear_of(settings), decisions_of(settings)
@@ -160,7 +168,18 @@ def service_of(
             return NO_BACKLOG
         return Backlog(journal.count_pending(node), journal.expired(node))
 
-    return Service(node, source, ear, classifier, voice, decisions, publishers, control, backlog)
+    return Service(
+        node,
+        source,
+        ear,
+        classifier,
+        voice,
+        decisions,
+        publishers,
+        control,
+        backlog,
+        on_heard,
+    )
 
 
 def decisions_of(settings: Settings) -> Decisions:

@@ -56,6 +56,9 @@ class Peer(Protocol):
     def down(self) -> None:
         """Take that it is not any more."""
 
+    def troubled(self, complaint: str) -> None:
+        """Take why there is no connection, what follows `the MQTT broker` in a sentence; once."""
+
     def received(self, message: Received) -> None:
         """Take a message."""
 
@@ -76,10 +79,15 @@ class Connection:
         password: str | None,
         topics: Sequence[str],
         peer: Peer,
+        has_will: bool = True,
     ) -> None:
-        """name: of the node. topics: to subscribe. Raises SettingsError if it can never work."""
+        """name: of the node, or of who listens. topics: to subscribe.
+
+        has_will: the broker says that the node is offline when the connection has ended. Raises
+        SettingsError if it can never work.
+        """
         self._settings, self._name, self._password = settings, name, password
-        self._topics, self._peer = topics, peer
+        self._topics, self._peer, self._has_will = topics, peer, has_will
         self._broker = f"{settings.host}:{settings.port}"
         self._tls = tls_context(settings)
         _check_host(settings.host)
@@ -147,7 +155,8 @@ class Connection:
         settings = self._settings
         client_id = _client_id(settings, self._name)
         client = new_client(settings, client_id, self._password, self._tls)
-        client.will_set(f"{settings.root}/{self._name}/status", b"offline", QOS, retain=True)
+        if self._has_will:
+            client.will_set(f"{settings.root}/{self._name}/status", b"offline", QOS, retain=True)
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
@@ -203,16 +212,10 @@ class Connection:
         ended.set()
 
     def _complain(self, complaint: str) -> None:
-        """Log a problem with the broker once, not at every attempt."""
+        """Tell a problem with the broker once, not at every attempt."""
         if complaint != self._complaint:
             self._complaint = complaint
-            logger.warning(
-                "the MQTT broker %s %s (listening goes on, readings are kept, "
-                "and connecting is tried again at least every %d s)",
-                self._broker,
-                complaint,
-                LONGEST_PAUSE_S,
-            )
+            self._peer.troubled(f"{self._broker} {complaint}")
 
 
 def new_client(

@@ -76,15 +76,15 @@ def bars(probabilities: Probabilities) -> str:
     return "\n".join(f"    {label:9} {bar(p)} {p:4.0%}" for label, p in shares.items())
 
 
-def bar(share: float) -> str:
+def bar(share: float, width: int = BAR) -> str:
     """A share of 0..1 drawn in eighths of a character, or in # where a terminal has none."""
-    eighths = round(share * BAR * 8)
+    eighths = round(share * width * 8)
     drawn = "█" * (eighths // 8) + EIGHTHS[eighths % 8]
     try:
         drawn.encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:
-        drawn = "#" * round(share * BAR)
-    return drawn[:BAR].ljust(BAR)
+        drawn = "#" * round(share * width)
+    return drawn[:width].ljust(width)
 
 
 def clock(time: str) -> str:

@@ -170,6 +170,22 @@ class DiagnosticsMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     why: Annotated[str, Meta(description="why not; empty if it was")]
 
 
+class LevelMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How loud it is now: to those who watch on this machine, about ten times a second."""
+
+    node: Annotated[str, Meta(description="the affectd that hears it", min_length=1)]
+    level_dbfs: Annotated[float, Meta(le=0, description="RMS since the one before")]
+    voiced: Annotated[bool, Meta(description="whether some of that may be speech")]
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One line to those who watch: what MQTT carries on a topic, and levels."""
+
+    event: str  # the last level of the topic, such as `mood`; or `level`
+    node: str
+    message: msgspec.Raw  # the payload, as JSON
+
+
 class CommandResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The answer to a command: topic affectd/<node>/command/result."""
 

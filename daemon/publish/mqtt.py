@@ -21,7 +21,7 @@ from affectd import __version__
 from affectd.daemon.control import Control
 from affectd.daemon.errors import CommandError
 from affectd.daemon.publish import commands
-from affectd.daemon.publish.connection import QOS, Connection, Received
+from affectd.daemon.publish.connection import LONGEST_PAUSE_S, QOS, Connection, Received
 from affectd.daemon.publish.home_assistant import Discovery
 from affectd.daemon.publish.journal import Journal, Unsent
 from affectd.daemon.publish.messages import (
@@ -189,6 +189,15 @@ class MqttPublisher:
             self._replay, self._announce_s = Replay(), NEVER
         if client is not None:  # after what it has still acknowledged
             self._events.put(partial(self._give_up, client))
+
+    def troubled(self, complaint: str) -> None:
+        """Log it."""
+        logger.warning(
+            "the MQTT broker %s (listening goes on, readings are kept, and connecting is tried "
+            "again at least every %d s)",
+            complaint,
+            LONGEST_PAUSE_S,
+        )
 
     def acknowledged(self, client: paho.Client, number: int, reason: ReasonCode) -> None:
         """Have the worker take note."""

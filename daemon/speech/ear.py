@@ -36,6 +36,7 @@ class Ear:
         self._vad = Vad(vad_mode)
         self._segmenter = Segmenter(segments)
         self._rest: NDArray[np.int16] = np.empty(0, np.int16)
+        self.is_voiced = False  # the newest frame
         self._begin()
 
     @property
@@ -54,7 +55,8 @@ class Ear:
         whole = samples.size - samples.size % FRAME
         self._rest = samples[whole:]
         for frame in samples[:whole].reshape(-1, FRAME):
-            utterance = self._segmenter.push(frame, self._vad.is_speech(frame))
+            self.is_voiced = self._vad.is_speech(frame)
+            utterance = self._segmenter.push(frame, self.is_voiced)
             if utterance is None:
                 self._follow()
                 yield None

@@ -23,6 +23,34 @@ class QualitySpec:
     drop: bool = False
 
 
+class Meter:
+    """The level of what was heard since it was read last; it holds sums alone."""
+
+    def __init__(self) -> None:
+        self._begin()
+
+    def push(self, samples: NDArray[np.int16], is_voiced: bool) -> None:
+        """Take samples, shape (n,); is_voiced: whether the newest of them are."""
+        values = samples / 32768
+        self._count += samples.size
+        self._sum += float(values.sum())
+        self._squares += float(values @ values)
+        self._is_voiced |= is_voiced
+
+    def read(self) -> tuple[float, bool] | None:
+        """RMS about the mean, relative to full scale, and whether something was voiced.
+
+        None if nothing was heard. Begins anew.
+        """
+        count, is_voiced = self._count, self._is_voiced
+        mean_square, mean = self._squares / max(1, count), self._sum / max(1, count)
+        self._begin()
+        return (_dbfs(mean_square - mean**2), is_voiced) if count else None
+
+    def _begin(self) -> None:
+        self._count, self._sum, self._squares, self._is_voiced = 0, 0.0, 0.0, False
+
+
 def flaws(snr: float | None, clipped: float, spec: QualitySpec) -> list[str]:
     """Which of `noisy` and `clipped` an utterance is."""
     is_noisy = snr is not None and snr < spec.least_snr_db

@@ -1,6 +1,15 @@
 """Messages to publish in tests."""
 
-from affectd.daemon.publish.messages import MoodMessage, Probabilities, UtteranceMessage
+from typing import Any
+
+from affectd.daemon.capture.source import State
+from affectd.daemon.emotion.labels import EMOTIONS
+from affectd.daemon.publish.messages import (
+    HealthMessage,
+    MoodMessage,
+    Probabilities,
+    UtteranceMessage,
+)
 
 PROBABILITIES = Probabilities(0.05, 0.05, 0.05, 0.6, 0.05, 0.1, 0.05, 0.05)
 
@@ -38,3 +47,30 @@ def mood(name: str = "sad") -> MoodMessage:
         probabilities=PROBABILITIES,
         utterances=3,
     )
+
+
+def health(listening: State = "listening", **fields: Any) -> HealthMessage:
+    usual: dict[str, Any] = {
+        "node": "kitchen",
+        "reason": "",
+        "device": "Yeti",
+        "rate_hz": 16_000,
+        "overflows": 0,
+        "gaps": 0,
+        "lost_s": 0.0,
+        "drift_ppm": None,
+        "warning": "",
+        "threshold": 0.35,
+        "classes": list(EMOTIONS),
+        "quiet_until": None,
+        "diagnostics_until": None,
+        "journal": 0,
+        "expired": 0,
+        "utterances": 3,
+        "dropped": 0,
+        "voice_utterances": 3,
+        "inference_ms": 2.5,
+        "uptime_s": 60.0,
+        "version": "1.2.3",
+    }
+    return HealthMessage(listening=listening, **usual | fields)

@@ -1,0 +1,1 @@
+"""What `affectd watch` shows: sources -> inbox -> scene -> picture."""
