@@ -16,14 +16,14 @@ SMALLER := --set epochs=16 --set filters=8 --set width=64 --set units=48
 
 RUN_PACKAGES := libportaudio2
 TEST_PACKAGES := $(RUN_PACKAGES) mosquitto mosquitto-clients pulseaudio pulseaudio-utils \
-	libasound2-plugins pipewire pipewire-pulse wireplumber systemd fluidsynth timgm6mb-soundfont
+	libasound2-plugins pipewire pipewire-pulse wireplumber strace systemd fluidsynth timgm6mb-soundfont
 # Scores and sound fonts that music is synthesised from, and recorded music that only tests.
 MUSIC_PACKAGES := freedoom fluidsynth fluidr3mono-gm-soundfont musescore-general-soundfont-small \
 	hyperrogue-music singularity-music
 # The newest that runs on Debian 12's Node.js 18; Node-RED 5 needs Node.js 22.9.
 NODE_RED := 4.1.15
 
-.PHONY: help run test lint format schemas bench hour soak kills throughput nodered homeassistant \
+.PHONY: help run test lint format schemas bench hour soak kills privacy throughput nodered homeassistant \
 	evaluate gate ablate ancestor bundle wheel clean
 
 help:  ## list the chores
@@ -71,6 +71,10 @@ soak: $(VENV)/dev.stamp  ## 100 failures of the microphone in a row (about 15 mi
 kills: $(VENV)/dev.stamp  ## does every reading arrive, whatever is killed when? (3 minutes)
 	@$(call apt,$(TEST_PACKAGES))
 	$(BIN)/python -m benchmarks.kills
+
+privacy: $(VENV)/dev.stamp  ## does audio leave the process, and is any left after a pause? (as root; a minute)
+	@$(call apt,$(TEST_PACKAGES))
+	$(BIN)/pytest tests/test_privacy.py
 
 throughput: $(VENV)/dev.stamp  ## readings a second from 1, 10 and 100 nodes through one mosquitto
 	@$(call apt,$(TEST_PACKAGES))
