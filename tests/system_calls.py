@@ -10,7 +10,7 @@ from typing import Final
 # These take no data of the process to anything outside of it. All that is not named here is traced.
 HARMLESS: Final = frozenset(
     """
-    read readv pread64 preadv preadv2 recvfrom recvmsg recvmmsg getdents64 close close_range dup dup2
+    read readv pread64 preadv preadv2 recvfrom recvmsg recvmmsg getdents64 close_range dup dup2
     dup3 lseek fcntl stat fstat lstat newfstatat statx statfs fstatfs access faccessat faccessat2
     readlink readlinkat getcwd fsync fdatasync sync_file_range fadvise64 flock poll ppoll select
     pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait eventfd2 timerfd_create
@@ -66,13 +66,16 @@ def given(trace: Path) -> Iterator[Given]:
             continue
         call, words = match.groups()
         target = TARGET.match(words)
-        to = _plain(target[2]) if target else ""
-        data = b"".join(_strings(line))
+        descriptor, to = (target[1], _plain(target[2])) if target else ("", "")
         address = _address(words) if call in ("connect", "sendto", "sendmsg") else ""
-        if call == "connect" and target:
-            peers[target[1]] = address
-        if target and "[" in to:
-            to = address or peers.get(target[1], to)
+        if call == "connect":
+            peers[descriptor] = address
+        if call == "close":
+            peers.pop(descriptor, None)
+            continue
+        if to.startswith(("TCP", "UDP", "UNIX")):
+            to = address or peers.get(descriptor, to)
+        data = b"".join(_strings(line))
         yield from _carried(call, words, to, data)
 
 

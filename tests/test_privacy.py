@@ -33,7 +33,7 @@ SEEN: Final = {
 WITHOUT_TARGET: Final = {"mkdir", "unlink", "rename", "memfd_create", "execve"}
 USUAL: Final = re.compile(
     r"pipe:\[\d+\]|anon_inode:\[eventfd\]|TCP:\[(\d+|127\.0\.0\.1:[\d.:>-]+)\]"  # between its threads
-    r"|/dev/null.*|/var/run/nscd/socket"  # libc, which would ask a cache of names
+    r"|/dev/null.*|/var/run/nscd/socket|NETLINK:\[.*"  # libc, which looks up the broker's name
     r"|/dev/(dsp\d*|shm/jack_.*)|/memfd:pulseaudio"  # what PortAudio tries; see SHARED
 )
 # PulseAudio's library and server share this memory, in which the server delivers what it records.
