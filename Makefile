@@ -23,8 +23,8 @@ MUSIC_PACKAGES := freedoom fluidsynth fluidr3mono-gm-soundfont musescore-general
 # The newest that runs on Debian 12's Node.js 18; Node-RED 5 needs Node.js 22.9.
 NODE_RED := 4.1.15
 
-.PHONY: help run test lint format schemas bench hour soak kills privacy throughput nodered homeassistant \
-	evaluate gate ablate ancestor bundle wheel clean
+.PHONY: help run test lint format schemas bench hour soak kills privacy throughput wear nodered homeassistant \
+	raspberrypi evaluate gate ablate ancestor bundle wheel clean
 
 help:  ## list the chores
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -89,6 +89,14 @@ homeassistant: $(VENV)/dev.stamp  ## the entities in two real Home Assistants (a
 	for version in 2026.11.0 2024.11.3; do \
 		HOME_ASSISTANT=$$version tests/home_assistant/tree.sh make || exit 1; done
 	$(BIN)/pytest -m slow tests/home_assistant
+
+raspberrypi: $(VENV)/dev.stamp  ## readings on the Debians of Raspberry Pis, under QEMU (as root; LENGTH)
+	@$(call apt,$(TEST_PACKAGES) debootstrap qemu-user-static)
+	$(BIN)/pytest -m "slow or not slow" tests/raspberry_pi
+
+wear: $(VENV)/dev.stamp  ## bytes written to an SD card a day (as root; 15 minutes)
+	@$(call apt,$(TEST_PACKAGES))
+	$(BIN)/python -m benchmarks.wear
 
 evaluate: $(VENV)/dev.stamp  ## figures on unseen actors, three seeds (70 to 130 minutes on 2 cores)
 	$(BIN)/affectd train evaluate $(RECORDINGS)
