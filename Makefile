@@ -92,7 +92,7 @@ homeassistant: $(VENV)/dev.stamp  ## the entities in two real Home Assistants (a
 
 raspberrypi: $(VENV)/dev.stamp  ## readings on the Debians of Raspberry Pis, under QEMU (as root; LENGTH)
 	@$(call apt,$(TEST_PACKAGES) debootstrap qemu-user-static)
-	$(BIN)/pytest -m "slow or not slow" tests/raspberry_pi
+	$(BIN)/pytest -s -m "slow or not slow" tests/raspberry_pi
 
 wear: $(VENV)/dev.stamp  ## bytes written to an SD card a day (as root; 15 minutes)
 	@$(call apt,$(TEST_PACKAGES))
