@@ -16,7 +16,7 @@ SMALLER := --set epochs=16 --set filters=8 --set width=64 --set units=48
 
 RUN_PACKAGES := libportaudio2
 TEST_PACKAGES := $(RUN_PACKAGES) mosquitto mosquitto-clients pulseaudio pulseaudio-utils \
-	libasound2-plugins pipewire pipewire-pulse wireplumber systemd fluidsynth timgm6mb-soundfont
+	libasound2-plugins pipewire pipewire-pulse wireplumber strace systemd fluidsynth timgm6mb-soundfont
 # Scores and sound fonts that music is synthesised from, and recorded music that only tests.
 MUSIC_PACKAGES := freedoom fluidsynth fluidr3mono-gm-soundfont musescore-general-soundfont-small \
 	hyperrogue-music singularity-music
@@ -24,8 +24,8 @@ MUSIC_PACKAGES := freedoom fluidsynth fluidr3mono-gm-soundfont musescore-general
 NODE_RED := 4.1.15
 FUZZ_S ?= 60
 
-.PHONY: help run test lint format schemas docs fuzz bench hour soak kills throughput nodered homeassistant \
-	evaluate gate ablate ancestor bundle wheel clean
+.PHONY: help run test lint format schemas docs fuzz bench hour soak kills privacy throughput wear nodered \
+	homeassistant raspberrypi evaluate gate ablate ancestor bundle wheel clean
 
 help:  ## list the chores
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -81,6 +81,10 @@ kills: $(VENV)/dev.stamp  ## does every reading arrive, whatever is killed when?
 	@$(call apt,$(TEST_PACKAGES))
 	$(BIN)/python -m benchmarks.kills
 
+privacy: $(VENV)/dev.stamp  ## does audio leave the process, and is any left after a pause? (as root; a minute)
+	@$(call apt,$(TEST_PACKAGES))
+	$(BIN)/pytest tests/test_privacy.py
+
 throughput: $(VENV)/dev.stamp  ## readings a second from 1, 10 and 100 nodes through one mosquitto
 	@$(call apt,$(TEST_PACKAGES))
 	$(BIN)/python -m benchmarks.throughput
@@ -94,6 +98,14 @@ homeassistant: $(VENV)/dev.stamp  ## the entities in two real Home Assistants (a
 	for version in 2026.11.0 2024.11.3; do \
 		HOME_ASSISTANT=$$version tests/home_assistant/tree.sh make || exit 1; done
 	$(BIN)/pytest -m slow tests/home_assistant
+
+raspberrypi: $(VENV)/dev.stamp  ## readings on the Debians of Raspberry Pis, under QEMU (as root; LENGTH)
+	@$(call apt,$(TEST_PACKAGES) debootstrap qemu-user-static)
+	$(BIN)/pytest -s -m "slow or not slow" tests/raspberry_pi
+
+wear: $(VENV)/dev.stamp  ## bytes written to an SD card a day (as root; 15 minutes)
+	@$(call apt,$(TEST_PACKAGES))
+	$(BIN)/python -m benchmarks.wear
 
 evaluate: $(VENV)/dev.stamp  ## figures on unseen actors, three seeds (70 to 130 minutes on 2 cores)
 	$(BIN)/affectd train evaluate $(RECORDINGS)

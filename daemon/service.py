@@ -4,7 +4,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd import __version__
-from affectd.daemon.capture.source import Hearing, Source
+from affectd.daemon.capture.source import Block, Hearing, Source
 from affectd.daemon.control import Control
 from affectd.daemon.emotion.classifier import Classifier
 from affectd.daemon.emotion.decision import Reading
@@ -108,7 +108,7 @@ class Service:
         self._presence, self._mood = decisions.presence, decisions.mood
         self._monitor, self._quality = decisions.monitor, decisions.quality
         self._publishers = publishers
-        self._is_speaking = False
+        self._is_hearing = self._is_speaking = False
         self._since = (-1, "")  # sample and time at which the mood began
         self._began_s = time.monotonic()
         self._told: tuple[Any, float] | None = None  # of the newest health, and when
@@ -126,8 +126,11 @@ class Service:
         self._publish_speech()
         self._follow_health()
         try:
-            for heard, arrived in self._heard(stop, on_turn):
-                self._publish(heard, arrived)
+            for block in self._source.blocks(stop):
+                self._take(block)
+                on_turn(self._source.hearing)
+            if not stop.is_set():
+                self._take(Block(is_last=True))
         finally:
             if self._is_speaking:
                 self._is_speaking = False
@@ -135,38 +138,31 @@ class Service:
             self._told = None  # so that the newest counts are told
             self._follow_health()
 
-    def _heard(
-        self, stop: threading.Event, on_turn: Callable[[Hearing], None]
-    ) -> Iterator[tuple[Heard, float]]:
-        """Utterances, each with the moment at which its last frame arrived."""
-        is_hearing = False
-        for block in self._source.blocks(stop):
-            arrived = time.perf_counter()
-            if block.samples.size and not is_hearing:
-                is_hearing = True
-                logger.info("hearing %s", self._source.name)
-            self._ear.skip(block.skipped)
-            for heard in self._ear.push(block.samples):
-                self._follow_speech(self._ear.is_speaking)
-                if heard is not None:
-                    yield heard, arrived
-            if block.is_private:
-                self._ear.forget()
-            elif block.is_last and (cut := self._ear.flush()) is not None:
-                yield cut, arrived
-            if block.is_last:
-                self._presence.end()
-                self._follow_speech(False)
-            if self._mood.rest(self._source.position):
-                self._publish_mood(self._mood.state)
-            if self._control.take_reset():
-                self._voice.forget()
-            self._follow_health()
-            self._on_heard(block.samples, self._ear.is_voiced)
-            on_turn(self._source.hearing)
+    def _take(self, block: Block) -> None:
+        """Hear a block and publish what follows; no utterance is held on to after that."""
         arrived = time.perf_counter()
-        if not stop.is_set() and (last := self._ear.flush()) is not None:
-            yield last, arrived
+        if block.samples.size and not self._is_hearing:
+            self._is_hearing = True
+            logger.info("hearing %s", self._source.name)
+        self._ear.skip(block.skipped)
+        for heard in self._ear.push(block.samples):
+            self._follow_speech(self._ear.is_speaking)
+            if heard is not None:
+                self._publish(heard, arrived)
+        if block.is_private:
+            self._ear.forget()
+            self._classifier.forget()
+        elif block.is_last and (cut := self._ear.flush()) is not None:
+            self._publish(cut, arrived)
+        if block.is_last:
+            self._presence.end()
+            self._follow_speech(False)
+        if self._mood.rest(self._source.position):
+            self._publish_mood(self._mood.state)
+        if self._control.take_reset():
+            self._voice.forget()
+        self._follow_health()
+        self._on_heard(block.samples, self._ear.is_voiced)
 
     def _follow_speech(self, is_speaking: bool) -> None:
         is_speaking = self._presence.push(is_speaking, self._ear.position)

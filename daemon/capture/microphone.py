@@ -27,6 +27,7 @@ from affectd.daemon.capture.source import Block, Hearing, State
 from affectd.daemon.capture.watch import Watch
 from affectd.daemon.errors import AudioHangsError, DeviceError
 from affectd.daemon.speech.vad import FRAME, RATE_HZ
+from affectd.daemon.wipe import wipe_kept_blocks
 
 logger = logging.getLogger(__name__)
 
@@ -232,7 +233,8 @@ class Microphone:
         self._lost_since_s = None
 
     def _rest(self, stop: threading.Event) -> Iterator[Block]:
-        """Hear nothing while paused."""
+        """Hear nothing while paused, and keep nothing of what was heard before."""
+        wipe_kept_blocks()
         self._count_loss(_now())
         self._tell("paused", PAUSED)
         while self.is_paused and not stop.is_set():

@@ -57,6 +57,7 @@ from affectd.daemon.speech.mfcc import FeatureSpec
 from affectd.daemon.speech.presence import Presence, PresenceSpec
 from affectd.daemon.speech.segmenter import SegmenterSpec
 from affectd.daemon.supervisor import Supervisor
+from affectd.daemon.wipe import overwrite_what_is_freed
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
         nodes = settings.nodes() if args.input is None else settings.nodes()[:1]
         sources = _sources(nodes, args.input, args.fast)
         classifier = classifier_of(settings)
+        overwrite_what_is_freed()
         log = ReadingLog(log_path(settings.log, os.environ))
         stack.callback(log.close)
         logger.info("readings are logged to %s", log.path)

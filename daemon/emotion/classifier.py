@@ -88,6 +88,12 @@ class Classifier:
         gate = self.bundle.gate.threshold
         return decide(probabilities, self.calibration, speech_probability, gate, rules)
 
+    def forget(self) -> None:
+        """Overwrite what the networks hold of the utterance that was read last."""
+        with self._turn:
+            for network in (*self._networks, self._gate):
+                network(np.zeros(self._shape, np.float32))
+
     @property
     def _shape(self) -> tuple[int, int]:
         return self.bundle.features.n_frames, self.bundle.features.n_mfcc

@@ -78,3 +78,14 @@ def test_a_reader_in_another_thread_gets_the_samples_in_order() -> None:
         heard, at = heard + len(block), at + len(block)
     writer.join()
     assert heard + ring.lost == total
+
+
+def test_nothing_is_left_in_a_ring_that_was_cleared() -> None:
+    ring = Ring(50, 2)
+    for start in (1, 101, 201):
+        ring.write(counting(start, 100))
+    ring.read()
+    ring.write(counting(301, 70))
+    ring.clear()
+    assert not ring._samples.any()
+    assert ring.read().shape == (0, 2)

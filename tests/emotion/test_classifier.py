@@ -133,3 +133,17 @@ def test_the_gate_knows_no_voice(classifier: Classifier, heard: list[Heard]) -> 
 def test_a_choice_of_networks_that_was_not_calibrated_is_refused() -> None:
     with pytest.raises(BundleError, match=r"no calibration for gru, only for cnn, lstm, cnn\+lstm"):
         Classifier(networks="gru")
+
+
+def test_networks_that_forgot_hold_nothing_of_an_utterance(heard: list[Heard]) -> None:
+    classifier = Classifier()
+    mean_std = np.array(classifier.bundle.mean), np.array(classifier.bundle.std)
+    classifier.read(heard[0].features, heard[0].frames, mean_std)
+    networks = [network._interpreter for network in (*classifier._networks, classifier._gate)]
+
+    def held() -> list[bool]:
+        return [one.get_tensor(one.get_input_details()[0]["index"]).any() for one in networks]
+
+    assert held() == [True, True, True]
+    classifier.forget()
+    assert held() == [False, False, False]
