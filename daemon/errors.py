@@ -47,3 +47,7 @@ class JournalError(AffectdError):
 
 class VoiceError(AffectdError):
     """The voice that was kept is damaged, or cannot be read or removed."""
+
+
+class ReportError(AffectdError):
+    """A report cannot be made, or not be written where it is wanted."""

@@ -40,7 +40,11 @@ class History:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if not path.is_file():
+        try:
+            is_there = path.is_file()
+        except PermissionError as error:
+            raise self._unreadable(error) from error
+        if not is_there:
             raise JournalError(
                 f"there is no journal of readings {path}; `affectd run` begins one, "
                 "and journal.path says where it is"
@@ -84,6 +88,14 @@ class History:
             self._rows("moods", "payload", "time", since, until, node), MoodMessage
         )
 
+    def mood_before(self, time: str, node: str) -> MoodMessage | None:
+        """The last mood of a node that began before an ISO time; None if none was kept."""
+        rows = self._asked(
+            "SELECT payload FROM moods WHERE node = ? AND time < ? ORDER BY entry DESC LIMIT 1",
+            *(node, time),
+        )
+        return next(self._messages(iter(rows), MoodMessage), None)
+
     def spans(
         self, since: str | None = None, until: str | None = None, node: str | None = None
     ) -> Iterator[Span]:
@@ -95,6 +107,10 @@ class History:
     def expired(self) -> dict[str, int]:
         """How many readings were dropped unsent since the journal was begun, by node."""
         return dict(self._asked("SELECT node, readings FROM expired ORDER BY node"))
+
+    def pending(self) -> dict[str, int]:
+        """How many readings the broker has not acknowledged, by node."""
+        return dict(self._asked("SELECT node, count(*) FROM outbox GROUP BY node ORDER BY node"))
 
     def _rows(
         self,
@@ -133,7 +149,7 @@ class History:
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
 
-    def _unreadable(self, error: sqlite3.Error) -> JournalError:
+    def _unreadable(self, error: sqlite3.Error | OSError) -> JournalError:
         remedy = "see that this user may read it"
         if is_damage(error):
             remedy = "`affectd run` sets it aside and begins a new one"
