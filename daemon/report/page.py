@@ -47,11 +47,13 @@ def page(
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: 4 h 12 min, 12 min, 8 s."""
-    if seconds < 60:
-        return f"{seconds:.3g} s"
+    """Seconds as people say them: 123 h, 4 h 12 min, 12 min, 8 s."""
+    if seconds < 59.5:
+        return f"{seconds:.0f} s" if seconds >= 1 else "under 1 s"
     hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours:,} h {minutes} min" if hours else f"{minutes} min"
+    if hours >= 100:
+        return f"{seconds / 3600:,.0f} h"
+    return " ".join(f"{n} {unit}" for n, unit in ((hours, "h"), (minutes, "min")) if n)
 
 
 def share(part: float) -> str:

@@ -23,6 +23,7 @@ from affectd.daemon.report.tally import BINS, LABELS, LOST, MOODS, STATES, Tally
 WIDE, NARROW = 900, 312  # of a drawing, in units that are pixels of a page
 UNITS_PER_INCH: Final = 72  # of an SVG by matplotlib
 PNG_DPI: Final = 144
+NOTE: Final = "A reading is a guess from the sound of speech, not a fact about a person."
 NOTHING: Final = "nothing is in the journal"
 STYLE: Final[dict[str, Any]] = {
     "font.family": "sans-serif",
@@ -97,14 +98,14 @@ def readings(axes: Axes, tally: Tally, width: int) -> None:
 
 
 def confidence(axes: Axes, tally: Tally, width: int) -> None:
-    """Draw the median of the confidence over time, with the half of the readings about it."""
+    """Draw the median of the confidence over time, and the half of the readings about it."""
     steps = tally.period.steps
     levels = np.array([quartiles(step.total(tally.confidence).sum(axis=0)) for step in steps])
     x = np.arange(len(steps))
     colour = PALETTE["accent"].light
-    axes.fill_between(x, levels[:, 0], levels[:, 2], color=colour, alpha=0.22, linewidth=0)
-    axes.vlines(x, levels[:, 0], levels[:, 2], color=colour, alpha=0.22, linewidth=3)
-    axes.plot(x, levels[:, 1], color=colour, marker="o", markersize=3.5, linewidth=1.6)
+    low, median, high = levels.T
+    axes.bar(x, np.nan_to_num(high - low), 0.7, np.nan_to_num(low), color=colour, alpha=0.25)
+    axes.plot(x, median, color=colour, marker="o", markersize=3.5, linewidth=1.4)
     axes.set(ylim=(0, 1))
     axes.yaxis.grid(True)
     _percent(axes)
@@ -120,7 +121,7 @@ def distribution(axes: Axes, tally: Tally, _width: int) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.set(xlim=(0, 1), ylim=(0, max(1, (known + unknown).max()) * 1.05))
     axes.yaxis.grid(True)
-    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
+    axes.set_xticks([0.25, 0.5, 0.75, 1], ["25 %", "50 %", "75 %", "100 %"])
     axes.tick_params(length=0)
 
 
@@ -145,7 +146,7 @@ PLOTS: Final = (
     Plot(
         "emotions",
         "Emotions by hour",
-        "Of the readings in each hour, how many were which emotion.",
+        "Of the readings in each hour, how many were which emotion; few readings say little.",
         emotions,
         lambda _: 240,
         lambda tally: tally.readings,
@@ -162,7 +163,7 @@ PLOTS: Final = (
     Plot(
         "confidence",
         "Confidence over time",
-        "The line is the median of all readings; half of them lie in the band.",
+        "The line is the median of all readings; half of them lie in the bars.",
         confidence,
         lambda _: 190,
         lambda tally: tally.readings,
@@ -227,8 +228,15 @@ def png(tallies: Sequence[Tally], title: str, file: BinaryIO, software: str) -> 
 
 def _legend(figure: Figure, tallies: Sequence[Tally]) -> None:
     names = list(dict.fromkeys(name for tally in tallies for name in shown_names(tally)))
-    patches = [Patch(color=PALETTE[name].light) for name in names]
-    figure.legend(patches, names, loc="outside lower left", ncols=9, frameon=False)
+    figure.legend(
+        [Patch(color=PALETTE[name].light) for name in names],
+        names,
+        title=NOTE,
+        loc="outside lower left",
+        alignment="left",
+        ncols=9,
+        frameon=False,
+    )
 
 
 def shown_names(tally: Tally) -> list[str]:
