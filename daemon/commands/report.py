@@ -96,7 +96,7 @@ def _page(history: History, period: Period, args: argparse.Namespace, file: Bina
 
 def _picture(history: History, period: Period, args: argparse.Namespace, file: BinaryIO) -> None:
     with _drawing():
-        from affectd.daemon.report.plots import png
+        from affectd.daemon.report.picture import png
     found = gather(history, period, time.time(), args.node, _watched)
     if len(found) > MOST_DRAWN:
         raise ReportError(

@@ -10,7 +10,8 @@ from markupsafe import Markup
 from affectd.daemon.report.figures import Figures
 from affectd.daemon.report.palette import PALETTE
 from affectd.daemon.report.period import Period
-from affectd.daemon.report.plots import NARROW, WIDE, Plot, drawable, shown_names, svg
+from affectd.daemon.report.picture import svg
+from affectd.daemon.report.plots import NARROW, WIDE, Plot, drawable, shown_names
 from affectd.daemon.report.tally import LABELS, MOODS, STATES, Tally
 
 LEGENDS: Final[Mapping[str, tuple[str, ...]]] = {
