@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import logging
 import os
 import re
 import signal
@@ -67,7 +68,8 @@ def _journal(args: argparse.Namespace) -> Path:
 def _period(args: argparse.Namespace, today: date) -> Period:
     kinds: tuple[Kind, ...] = ("day", "week", "month")
     kind: Kind = next((kind for kind in kinds if getattr(args, kind) is not None), "day")
-    return Period.around(kind, _day(getattr(args, kind) or "today", today), zone=None)
+    text = getattr(args, kind)
+    return Period.around(kind, _day("today" if text is None else text, today), zone=None)
 
 
 def _day(text: str, today: date) -> date:
@@ -136,6 +138,7 @@ FORMS: Final[dict[str, tuple[Write, Callable[[argparse.Namespace], bytes]]]] = {
 @contextmanager
 def _drawing() -> Iterator[None]:
     """Import what draws. Raises ReportError if it is not installed."""
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
     try:
         yield
     except ModuleNotFoundError as error:

@@ -73,7 +73,7 @@ def figures(tally: Tally, pending: int, expired: int) -> Figures:
         mood_s=mood_s,
         passed_s=round(tally.passed_s, 3),
         listening_s=listening_s,
-        not_known_s=round(max(0.0, tally.passed_s - tally.listening_s.sum()), 3),
+        not_known_s=round(max(0.0, tally.passed_s - float(tally.listening_s.sum())), 3),
         losses=tally.losses,
         longest_loss_s=round(tally.longest_loss_s, 3),
         causes=[Cause(c.state, c.reason, c.times, round(c.total_s, 3)) for c in causes],
