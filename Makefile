@@ -23,7 +23,7 @@ MUSIC_PACKAGES := freedoom fluidsynth fluidr3mono-gm-soundfont musescore-general
 # The newest that runs on Debian 12's Node.js 18; Node-RED 5 needs Node.js 22.9.
 NODE_RED := 4.1.15
 
-.PHONY: help run test lint format schemas bench hour soak kills throughput nodered homeassistant \
+.PHONY: help run test lint format schemas bench hour soak kills throughput browser nodered homeassistant \
 	evaluate gate ablate ancestor bundle wheel clean
 
 help:  ## list the chores
@@ -75,6 +75,10 @@ kills: $(VENV)/dev.stamp  ## does every reading arrive, whatever is killed when?
 throughput: $(VENV)/dev.stamp  ## readings a second from 1, 10 and 100 nodes through one mosquitto
 	@$(call apt,$(TEST_PACKAGES))
 	$(BIN)/python -m benchmarks.throughput
+
+browser: $(VENV)/dev.stamp  ## pages of `affectd report` in a real browser (2 minutes)
+	@$(call apt,chromium chromium-driver)
+	$(BIN)/pytest -m slow tests/report
 
 nodered: $(VENV)/dev.stamp build/node-red/$(NODE_RED).stamp  ## the example flow in the real Node-RED (one minute)
 	@$(call apt,$(TEST_PACKAGES))

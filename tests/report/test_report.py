@@ -17,6 +17,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -177,8 +178,8 @@ def test_a_picture_shows_the_plots_below_each_other(journal: Path) -> None:
     with Image.open("affectd-2026-11-02.png") as picture:
         assert picture.width == 1800
         assert picture.height > 2000
-        # Something in the colour of `happy` is in it.
-        assert (239, 182, 28) in {colour for _, colour in picture.convert("RGB").getcolors(1 << 24)}
+        happy = (np.asarray(picture)[..., :3] == (239, 182, 28)).all(axis=-1)
+    assert happy.sum() > 1000
 
 
 def test_a_picture_of_too_many_nodes_is_refused(
@@ -273,7 +274,8 @@ def test_a_time_without_entries_makes_tables_and_figures_of_nothing(
     assert capsys.readouterr().out == ""
     assert rows(written(*day, "--csv")) == []
     assert report(*day, "--png") == 0
-    assert Image.open("affectd-2020-01-01.png").width == 1800
+    with Image.open("affectd-2020-01-01.png") as picture:
+        assert picture.width == 1800
 
 
 def test_without_a_journal_the_error_says_where_it_was_looked_for(
@@ -353,7 +355,7 @@ def test_a_report_replaces_an_older_one_of_its_form_and_keeps_who_may_read_it(
 ) -> None:
     for form, ending in (([], "html"), (["--png"], "png"), (["--csv"], "csv")):
         path = Path(f"affectd-{DAY}.{ending}")
-        words = ["--journal", journal, "--day", DAY, "--node", "office", *form]
+        words = ["--journal", journal, "--day", DAY, "--node", "cellar", *form]
         assert report(*words) == 0
         assert path.stat().st_mode & 0o777 == 0o600
         path.chmod(0o644)
