@@ -23,8 +23,8 @@ MUSIC_PACKAGES := freedoom fluidsynth fluidr3mono-gm-soundfont musescore-general
 # The newest that runs on Debian 12's Node.js 18; Node-RED 5 needs Node.js 22.9.
 NODE_RED := 4.1.15
 
-.PHONY: help run test lint format schemas bench hour soak kills throughput browser nodered homeassistant \
-	evaluate gate ablate ancestor bundle wheel clean
+.PHONY: help run test lint format schemas bench hour soak kills throughput browser nodered \
+	homeassistant evaluate gate ablate ancestor bundle wheel clean
 
 help:  ## list the chores
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12

@@ -10,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from affectd.daemon.publish.history import History
 from tests.report import household
 
 FORMS = ("html", "png", "csv", "json")
@@ -20,7 +21,8 @@ def measured(journal: Path, form: str, to: Path) -> tuple[float, float, float]:
     words = ["report", "--journal", str(journal), "--month", "2026-11", "--to", str(to)]
     words += [] if form == "html" else [f"--{form}"]
     began_s = time.monotonic()
-    running = subprocess.Popen([sys.executable, "-m", "affectd.daemon", *words])
+    command = [sys.executable, "-m", "affectd.daemon", *words]
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(running.pid, 0)
     running.returncode = os.waitstatus_to_exitcode(status)
     assert running.returncode == 0
@@ -35,7 +37,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         journal = Path(folder) / "journal.sqlite"
         household.fill(journal, readings=readings)
-        print(f"about {readings} readings in {journal.stat().st_size / 1e6:.0f} MB")
+        with History(journal) as history:
+            count = sum(1 for _ in history.readings())
+        print(f"{count} readings in {journal.stat().st_size / 1e6:.0f} MB")
         for form in FORMS:
             to = Path(folder) / f"report.{form}"
             seconds, cpu_s, peak_mb = measured(journal, form, to)

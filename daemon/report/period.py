@@ -85,9 +85,10 @@ class Period:
         if self.kind == "month":
             return f"{self.first:%B %Y}"
         last = self.after - timedelta(1)
+        month = "" if last.month == self.first.month else f" {self.first:%B}"
         return (
             f"Week {self.first.isocalendar().week}, "
-            f"{self.first.day} {self.first:%B} to {last.day} {last:%B %Y}"
+            f"{self.first.day}{month} to {last.day} {last:%B %Y}"
         )
 
     @cached_property

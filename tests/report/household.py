@@ -28,7 +28,7 @@ DAYS: Final = 30
 HOUR_S: Final = 3600.0
 DAY_S: Final = 24 * HOUR_S
 READINGS: Final = 6000
-LEAST_S: Final = 4.0  # between two readings
+LEAST_S: Final = 1.0  # between two readings
 # How talkative each hour is, and how the emotions are spread; in some hours one more than else.
 TALK: Final = (0, 0, 0, 0, 0, 1, 6, 9, 5, 2, 2, 3, 7, 5, 2, 3, 4, 7, 10, 12, 9, 7, 4, 1)
 SPREAD: Final = (30, 24, 12, 9, 6, 3, 2, 4)
@@ -104,8 +104,11 @@ class Household:
         hour_s = since_s
         for hour_s, next_s in pairwise(np.arange(since_s, until_s + 1, HOUR_S)):
             hour = int(hour_s % DAY_S // HOUR_S)
-            count = min(round(TALK[hour] * per_hour * self._random.uniform(0.2, 1.8)), 850)
-            every_s = min(HOUR_S / max(count, 1), self._random.uniform(LEAST_S, 60))
+            count = min(
+                round(TALK[hour] * per_hour * self._random.uniform(0.2, 1.8)),
+                int(0.9 * HOUR_S / LEAST_S),
+            )
+            every_s = min(HOUR_S / max(count, 1), self._random.uniform(4, 60))
             began_s = self._random.uniform(hour_s, next_s - count * every_s)
             temper = self._random.choice([TEMPERS.get(hour), None])
             for number in range(count):

@@ -50,6 +50,7 @@ def test_a_week_begins_on_monday() -> None:
     [
         ("day", date(2026, 11, 5), "2026-11-05", "Thursday, 5 November 2026"),
         ("week", date(2027, 1, 3), "2026-W53", "Week 53, 28 December to 3 January 2027"),
+        ("week", date(2026, 11, 22), "2026-W47", "Week 47, 16 to 22 November 2026"),
         ("month", date(2024, 2, 29), "2024-02", "February 2024"),
     ],
 )
