@@ -40,6 +40,7 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
         "run",
         "demo",
         "analyze",
+        "report",
         "devices",
         "voice",
         "voice reset",
