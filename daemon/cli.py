@@ -178,15 +178,12 @@ def _add_report(commands: Commands) -> None:
         "/var/lib/affectd/journal.sqlite)",
     )
     period = command.add_mutually_exclusive_group()
-    for name, example in (("day", "2026-11-25"), ("week", "2026-W48"), ("month", "2026-11")):
-        period.add_argument(
-            f"--{name}",
-            nargs="?",
-            const="today",
-            metavar="DATE",
-            help=f"the {name} that this is or is in: {example}, today or yesterday "
-            f"(default: today{', and --day' if name == 'day' else ''})",
-        )
+    for name, what in (
+        ("day", "a day: 2026-11-25, today or yesterday (default: today, also without --day)"),
+        ("week", "the week, from Monday, that a day is in, or 2026-W48 (default: this week)"),
+        ("month", "the month that a day is in, or 2026-11 (default: this month)"),
+    ):
+        period.add_argument(f"--{name}", nargs="?", const="today", metavar="DATE", help=what)
     command.add_argument("--node", metavar="NAME", help="of this node alone (default: of each)")
     form = command.add_mutually_exclusive_group()
     form.add_argument("--png", action="store_true", help="the plots as one picture")
