@@ -24,7 +24,7 @@ MUSIC_PACKAGES := freedoom fluidsynth fluidr3mono-gm-soundfont musescore-general
 NODE_RED := 4.1.15
 FUZZ_S ?= 60
 
-.PHONY: help run test lint format schemas docs fuzz bench hour soak kills privacy throughput wear nodered \
+.PHONY: help run test lint format schemas docs fuzz bench hour soak kills privacy throughput wear browser nodered \
 	homeassistant raspberrypi evaluate gate ablate ancestor bundle wheel clean
 
 help:  ## list the chores
@@ -88,6 +88,10 @@ privacy: $(VENV)/dev.stamp  ## does audio leave the process, and is any left aft
 throughput: $(VENV)/dev.stamp  ## readings a second from 1, 10 and 100 nodes through one mosquitto
 	@$(call apt,$(TEST_PACKAGES))
 	$(BIN)/python -m benchmarks.throughput
+
+browser: $(VENV)/dev.stamp  ## pages of `affectd report` in a real browser (2 minutes)
+	@$(call apt,chromium chromium-driver)
+	$(BIN)/pytest -m slow tests/report
 
 nodered: $(VENV)/dev.stamp build/node-red/$(NODE_RED).stamp  ## the example flow in the real Node-RED (one minute)
 	@$(call apt,$(TEST_PACKAGES))

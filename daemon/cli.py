@@ -96,6 +96,7 @@ def parser() -> argparse.ArgumentParser:
     _add_json(_command(commands, "devices", "list the microphones; exit status 1 if none"))
     _add_doctor(commands)
     _add_watch(commands)
+    _add_report(commands)
     _add_voice(commands)
     _add_config(commands)
     _add_homeassistant(commands)
@@ -226,6 +227,48 @@ def _add_watch(commands: Commands) -> None:
     )
     command.add_argument("--node", metavar="NAME", help="show this node alone")
     _add_json(command)
+
+
+def _add_report(commands: Commands) -> None:
+    command = _command(
+        commands, "report", "make a page with plots of a day, week or month of readings and moods"
+    )
+    _add_config_option(command)
+    command.add_argument(
+        "--journal",
+        type=Path,
+        metavar="FILE",
+        help="the journal (default: that of the configuration, else this user's own, else "
+        "/var/lib/affectd/journal.sqlite)",
+    )
+    period = command.add_mutually_exclusive_group()
+    for name, what in (
+        ("day", "a day: 2026-11-25, today or yesterday (default: today, also without --day)"),
+        ("week", "the week, from Monday, that a day is in, or 2026-W48 (default: this week)"),
+        ("month", "the month that a day is in, or 2026-11 (default: this month)"),
+    ):
+        period.add_argument(f"--{name}", nargs="?", const="today", metavar="DATE", help=what)
+    command.add_argument("--node", metavar="NAME", help="of this node alone (default: of each)")
+    form = command.add_mutually_exclusive_group()
+    form.add_argument("--png", action="store_true", help="the plots as one picture")
+    form.add_argument(
+        "--csv",
+        nargs="?",
+        const="readings",
+        choices=["readings", "moods", "listening"],
+        help="a table of all readings, moods or states of listening (default: readings)",
+    )
+    form.add_argument(
+        "--json", action="store_true", help="the figures, one JSON object a line for each node"
+    )
+    command.add_argument(
+        "--to",
+        type=Path,
+        metavar="FILE",
+        help="where to write; - is standard output (default: affectd-<date>.html, .png or .csv in "
+        "this folder, and standard output for --json)",
+    )
+    command.add_argument("--open", action="store_true", help="show the page in a browser")
 
 
 def _add_voice(commands: Commands) -> None:

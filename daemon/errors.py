@@ -55,3 +55,7 @@ class VoiceError(AffectdError):
 
 class WatchError(AffectdError):
     """The affectd on this machine cannot be watched."""
+
+
+class ReportError(AffectdError):
+    """A report cannot be made, or not be written where it is wanted."""

@@ -1,5 +1,6 @@
 """Every key of the configuration, its default and its bounds; documented in config/affectd.yaml."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -15,6 +16,7 @@ from affectd.daemon.speech.presence import PresenceSpec
 from affectd.daemon.speech.vad import DEFAULT_MODE
 
 CREDENTIAL: Final = "mqtt_password"  # name of the systemd credential
+SERVICE_STATE: Final = Path("/var/lib/affectd")  # the folder for states of the service
 
 NonEmpty = Annotated[str, Meta(min_length=1)]
 NodeName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
@@ -199,6 +201,13 @@ def journal_path(settings: JournalSettings, environment: Mapping[str, str]) -> P
     if settings.path is not None:
         return user_path(settings.path)
     return _folder("STATE_DIRECTORY", environment) / "journal.sqlite"
+
+
+def journal_to_read(settings: JournalSettings, environment: Mapping[str, str]) -> Path:
+    """Where a person's command finds the journal: the service's, if this user has none."""
+    path = journal_path(settings, environment)
+    is_own = settings.path is not None or os.path.lexists(path)
+    return path if is_own or not SERVICE_STATE.is_dir() else SERVICE_STATE / path.name
 
 
 def voice_path(settings: Settings, environment: Mapping[str, str]) -> Path:

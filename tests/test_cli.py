@@ -41,6 +41,7 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
         "demo",
         "analyze",
         "doctor",
+        "report",
         "devices",
         "voice",
         "voice reset",

@@ -40,6 +40,7 @@ def test_a_wheel_has_one_package_with_bundle_demo_and_configuration(wheel: Path)
         "affectd/models/MODEL_CARD.md",
         "affectd/models/demo/recording.ogg",
         "affectd/models/demo/ATTRIBUTION.md",
+        "affectd/daemon/report/page.html",
         "affectd/config/affectd.yaml",
         "affectd/config/schema/utterance.schema.json",
     } <= names

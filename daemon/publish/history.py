@@ -40,7 +40,11 @@ class History:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if not path.is_file():
+        try:
+            is_there = path.is_file()
+        except PermissionError as error:
+            raise self._unreadable(error) from error
+        if not is_there:
             raise JournalError(
                 f"there is no journal of readings {path}; `affectd run` begins one, "
                 "and journal.path says where it is"
@@ -83,6 +87,14 @@ class History:
         return self._messages(
             self._rows("moods", "payload", "time", since, until, node), MoodMessage
         )
+
+    def mood_before(self, time: str, node: str) -> MoodMessage | None:
+        """The last mood of a node that began before an ISO time; None if none was kept."""
+        rows = self._asked(
+            "SELECT payload FROM moods WHERE node = ? AND time < ? ORDER BY entry DESC LIMIT 1",
+            *(node, time),
+        )
+        return next(self._messages(iter(rows), MoodMessage), None)
 
     def spans(
         self, since: str | None = None, until: str | None = None, node: str | None = None
@@ -151,7 +163,7 @@ class History:
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
 
-    def _unreadable(self, error: sqlite3.Error) -> JournalError:
+    def _unreadable(self, error: sqlite3.Error | OSError) -> JournalError:
         remedy = "see that this user may read it"
         if is_damage(error):
             remedy = "`affectd run` sets it aside and begins a new one"

@@ -458,6 +458,37 @@ def test_a_slow_reader_holds_nobody_up_and_sees_no_reading_twice(path: Path) -> 
     assert seen[-1] == "2599"
 
 
+def test_history_tells_what_is_unsent_and_the_mood_before_a_time(path: Path) -> None:
+    with opened(path) as journal:
+        for node, id_ in (("kitchen", "a"), ("office", "b"), ("office", "c")):
+            journal.add(of(node, id_))
+        journal.acknowledge(["b"])
+        for name, time_s in (("calm", 10), ("sad", 20), ("happy", 30)):
+            journal.mood(msgspec.structs.replace(mood(name), since=iso(time_s)))
+    with History(path) as history:
+        assert history.pending() == {"kitchen": 1, "office": 1}
+        assert history.mood_before(iso(10), "kitchen") is None
+        assert history.mood_before(iso(30), "office") is None
+        before = history.mood_before(iso(30), "kitchen")
+        assert before is not None
+        assert before.mood == "sad"
+
+
+def test_the_history_in_a_folder_that_may_not_be_entered_names_the_remedy(path: Path) -> None:
+    with opened(path):
+        pass
+    path.parent.chmod(0)
+    user = os.geteuid()
+    try:
+        if user == 0:
+            os.seteuid(65_534)
+        with pytest.raises(JournalError, match=r"Permission denied.*this user may read it"):
+            History(path)
+    finally:
+        os.seteuid(user)
+        path.parent.chmod(0o700)
+
+
 def test_the_history_of_no_journal_names_the_remedy(path: Path) -> None:
     with pytest.raises(JournalError, match=r"there is no journal.*`affectd run` begins one"):
         History(path)

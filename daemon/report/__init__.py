@@ -1,0 +1,1 @@
+"""A day, week or month of the journal as figures, plots and one page."""
