@@ -131,6 +131,8 @@ class Log(Section, frozen=True):
     """What is written down."""
 
     path: NonEmpty | None = None
+    size_mb: Annotated[float, Meta(ge=0.1, le=100_000)] = 4.0
+    days: Annotated[float, Meta(gt=0, le=36_500)] = 7.0
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
@@ -188,10 +190,10 @@ def password(settings: Mqtt, environment: Mapping[str, str]) -> str | None:
 
 
 def log_path(settings: Log, environment: Mapping[str, str]) -> Path:
-    """Where the log of readings is: log.path, else systemd's folder for logs, else the user's."""
+    """Where the log of readings is: log.path, else the folder for what need not last."""
     if settings.path is not None:
         return user_path(settings.path)
-    return _folder("LOGS_DIRECTORY", environment) / "readings.jsonl"
+    return runtime_folder(environment) / "readings.jsonl"
 
 
 def journal_path(settings: JournalSettings, environment: Mapping[str, str]) -> Path:
@@ -212,6 +214,16 @@ def voice_path(settings: Settings, environment: Mapping[str, str]) -> Path:
 def pause_path(settings: Settings, environment: Mapping[str, str]) -> Path:
     """What is there while a node is paused: in systemd's folder for states, else the user's."""
     return _folder("STATE_DIRECTORY", environment) / f"paused-{settings.node}"
+
+
+def runtime_folder(environment: Mapping[str, str]) -> Path:
+    """For what may end with the machine's run: systemd's folder, else the session's or the user's.
+
+    The first two are in memory; the last is the one for states.
+    """
+    if session := environment.get("XDG_RUNTIME_DIR"):
+        environment = {"RUNTIME_DIRECTORY": f"{session}/affectd", **environment}
+    return _folder("RUNTIME_DIRECTORY", environment)
 
 
 def _folder(variable: str, environment: Mapping[str, str]) -> Path:

@@ -40,6 +40,7 @@ from affectd.daemon.publish.pause_file import PauseFile
 from affectd.daemon.publish.reading_log import ReadingLog
 from affectd.daemon.service import NO_BACKLOG, Backlog, Decisions, Publisher, Service
 from affectd.daemon.settings import (
+    Log,
     Settings,
     journal_path,
     log_path,
@@ -75,9 +76,7 @@ def run(args: argparse.Namespace) -> int:
         nodes = settings.nodes() if args.input is None else settings.nodes()[:1]
         sources = _sources(nodes, args.input, args.fast)
         classifier = classifier_of(settings)
-        log = ReadingLog(log_path(settings.log, os.environ))
-        stack.callback(log.close)
-        logger.info("readings are logged to %s", log.path)
+        log = _log(settings.log, stack)
         journal = _journal(settings, stack)
         shared: list[Publisher] = [Chronicle(journal), log, Console(names_node=len(nodes) > 1)]
         services = {}
@@ -134,6 +133,14 @@ def _own_publishers(
     pause = PauseFile(pause_path(settings, os.environ), lambda: source.is_paused)
     stack.callback(pause.close)
     return [pause, publisher]
+
+
+def _log(settings: Log, stack: ExitStack) -> ReadingLog:
+    path = log_path(settings, os.environ)
+    log = ReadingLog(path, settings.size_mb * 1e6, settings.days * 86_400)
+    stack.callback(log.close)
+    logger.info("readings are logged to %s", path)
+    return log
 
 
 def _journal(settings: Settings, stack: ExitStack) -> Journal:

@@ -1,6 +1,14 @@
 """Messages to publish in tests."""
 
-from affectd.daemon.publish.messages import MoodMessage, Probabilities, UtteranceMessage
+from typing import Any
+
+from affectd.daemon.emotion.labels import EMOTIONS
+from affectd.daemon.publish.messages import (
+    HealthMessage,
+    MoodMessage,
+    Probabilities,
+    UtteranceMessage,
+)
 
 PROBABILITIES = Probabilities(0.05, 0.05, 0.05, 0.6, 0.05, 0.1, 0.05, 0.05)
 
@@ -38,3 +46,31 @@ def mood(name: str = "sad") -> MoodMessage:
         probabilities=PROBABILITIES,
         utterances=3,
     )
+
+
+def health(**changes: Any) -> HealthMessage:
+    told: dict[str, Any] = {
+        "node": "kitchen",
+        "listening": "listening",
+        "reason": "",
+        "device": "Yeti, ALSA",
+        "rate_hz": 16_000,
+        "overflows": 0,
+        "gaps": 0,
+        "lost_s": 1.5,
+        "drift_ppm": None,
+        "warning": "",
+        "threshold": 0.35,
+        "classes": list(EMOTIONS),
+        "quiet_until": None,
+        "diagnostics_until": None,
+        "journal": 4,
+        "expired": 0,
+        "utterances": 3,
+        "dropped": 2,
+        "voice_utterances": 7,
+        "inference_ms": 2.5,
+        "uptime_s": 5.0,
+        "version": "1.0",
+    }
+    return HealthMessage(**told | changes)
