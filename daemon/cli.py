@@ -2,7 +2,6 @@
 
 import argparse
 import io
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from affectd import __version__
+from affectd.daemon import own_log
 from affectd.daemon.doctor import CHECKS
 from affectd.daemon.errors import AffectdError, SettingsError
 
@@ -29,7 +29,7 @@ STAGES: Final = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
-    logging.basicConfig(format="affectd: %(message)s", level=logging.INFO)
+    own_log.begin()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # not closed by the caller
             stream.reconfigure(errors="backslashreplace")
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if sys.stdout is not None:  # it is closed where the caller closed it
             sys.stdout.flush()
     except AffectdError as error:
-        print(f"affectd: {error}", file=sys.stderr)
+        own_log.complain(str(error))
         return error.exit_status
     except OSError as error:
         return _output_failed(error)
@@ -55,7 +55,7 @@ def _output_failed(error: OSError) -> int:
     silence()
     if isinstance(error, BrokenPipeError):
         return 0
-    print(f"affectd: the output cannot be written: {error}", file=sys.stderr)
+    own_log.complain(f"the output cannot be written: {error}")
     return AffectdError.exit_status
 
 
@@ -132,6 +132,9 @@ def _add_json(command: argparse.ArgumentParser) -> None:
 def _add_run(commands: Commands) -> None:
     command = _command(
         commands, "run", "listen, and publish what is heard, until SIGTERM or Ctrl-C"
+    )
+    command.epilog = (
+        "SIGHUP reads the configuration again; SIGUSR1 pauses and SIGUSR2 resumes listening."
     )
     _add_config_option(command)
     command.add_argument(

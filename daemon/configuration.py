@@ -83,7 +83,11 @@ def _read(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (
+        yaml.YAMLError,
+        ValueError,
+        RecursionError,
+    ) as error:  # a 13th month is a ValueError
         raise SettingsError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if values is None:
         return {}

@@ -18,7 +18,7 @@ from affectd.daemon.publish.commands import (
 
 
 class Control:
-    """Takes commands in one thread and is asked in another; each holds until the next start.
+    """Takes commands in one thread and is asked in another; each holds until the process ends.
 
     Spans are measured with a clock that nobody sets. What is written is one value at a time, so
     that nothing waits for anything.
@@ -34,6 +34,10 @@ class Control:
         self.rules: Rules = NO_RULES
         self._quiet_until_s = self._diagnoses_until_s = float("-inf")
         self._resets = self._taken = 0  # of the voice: asked for, done
+
+    def attach(self, listen: Callable[[bool], None]) -> None:
+        """Have another one told whether it may be listened."""
+        self._listen = listen
 
     def listen(self, may: bool) -> None:
         """Pause or resume. Raises CommandError where there is no microphone."""

@@ -20,6 +20,7 @@ from affectd.daemon.emotion.labels import EMOTIONS
 from affectd.daemon.emotion.monitor import Monitor, MonitorSpec
 from affectd.daemon.emotion.mood import Mood, MoodSpec, MoodState
 from affectd.daemon.emotion.voice import Voice
+from affectd.daemon.events import about
 from affectd.daemon.publish.messages import (
     DiagnosticsMessage,
     HealthMessage,
@@ -143,7 +144,7 @@ class Service:
         arrived = time.perf_counter()
         if block.samples.size and not self._is_hearing:
             self._is_hearing = True
-            logger.info("hearing %s", self._source.name)
+            logger.info("hearing %s", self._source.name, extra=about(self._node))
         self._ear.skip(block.skipped)
         for heard in self._ear.push(block.samples):
             self._follow_speech(self._ear.is_speaking)

@@ -133,6 +133,8 @@ class Log(Section, frozen=True):
     """What is written down."""
 
     path: NonEmpty | None = None
+    size_mb: Annotated[float, Meta(ge=0.1, le=100_000)] = 4.0
+    days: Annotated[float, Meta(gt=0, le=36_500)] = 7.0
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
@@ -190,10 +192,10 @@ def password(settings: Mqtt, environment: Mapping[str, str]) -> str | None:
 
 
 def log_path(settings: Log, environment: Mapping[str, str]) -> Path:
-    """Where the log of readings is: log.path, else systemd's folder for logs, else the user's."""
+    """Where the log of readings is: log.path, else the folder for what need not last."""
     if settings.path is not None:
         return user_path(settings.path)
-    return _folder("LOGS_DIRECTORY", environment) / "readings.jsonl"
+    return runtime_folder(environment) / "readings.jsonl"
 
 
 def journal_path(settings: JournalSettings, environment: Mapping[str, str]) -> Path:
@@ -224,10 +226,12 @@ def pause_path(settings: Settings, environment: Mapping[str, str]) -> Path:
 
 
 def runtime_folder(environment: Mapping[str, str]) -> Path:
-    """What lasts until the machine ends: systemd's, else the session's, else the user's folder."""
-    session = environment.get("XDG_RUNTIME_DIR")
-    if session and not environment.get("RUNTIME_DIRECTORY"):
-        return Path(session, "affectd")
+    """For what may end with the machine's run: systemd's folder, else the session's or the user's.
+
+    The first two are in memory; the last is the one for states.
+    """
+    if session := environment.get("XDG_RUNTIME_DIR"):
+        environment = {"RUNTIME_DIRECTORY": f"{session}/affectd", **environment}
     return _folder("RUNTIME_DIRECTORY", environment)
 
 

@@ -43,6 +43,31 @@ class Supervisor:
             self._turned.add(node)
             self._send(self._news(time.monotonic()))
 
+    def follow(self, nodes: Sequence[str]) -> None:
+        """Take that other nodes take turns from now on; ready is told again when they hear."""
+        with self._lock:
+            self._hearing = dict.fromkeys(nodes)
+            self._turned.clear()
+            self._began_s, self._is_ready = time.monotonic(), False
+        self.alive()
+
+    def reloading(self) -> None:
+        """Say that the configuration is read again: `reloaded` or `follow` must come next."""
+        now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        self._send(["RELOADING=1", f"MONOTONIC_USEC={now_us}"])
+        self.alive()
+
+    def reloaded(self) -> None:
+        """Say that all nodes go on as they were."""
+        with self._lock:
+            if self._is_ready:
+                self._send(["READY=1"])
+
+    def alive(self) -> None:
+        """Say that the service is alive though no node takes a turn, as they begin or end."""
+        if self._every_s:
+            self._send(["WATCHDOG=1"])
+
     def _news(self, now_s: float) -> list[str]:
         lines = []
         if not self._is_ready and (self._all_hear() or now_s - self._began_s >= GRACE_S):

@@ -272,10 +272,12 @@ def test_an_empty_password_file_is_refused(tmp_path: Path) -> None:
         password(settings, {})
 
 
-def test_the_log_is_where_the_configuration_puts_it_else_systemd_else_the_user() -> None:
-    systemd = {"LOGS_DIRECTORY": "/var/log/affectd"}
+def test_the_log_is_where_the_configuration_puts_it_else_in_the_run_time_folder() -> None:
+    systemd = {"RUNTIME_DIRECTORY": "/run/affectd:/run/other", "XDG_RUNTIME_DIR": "/run/user/1"}
     assert log_path(Log(path="/a/b.jsonl"), systemd) == Path("/a/b.jsonl")
-    assert log_path(Log(), systemd) == Path("/var/log/affectd/readings.jsonl")
+    assert log_path(Log(), systemd) == Path("/run/affectd/readings.jsonl")
+    session = {"XDG_RUNTIME_DIR": "/run/user/1", "XDG_STATE_HOME": "/s"}
+    assert log_path(Log(), session) == Path("/run/user/1/affectd/readings.jsonl")
     assert log_path(Log(), {"XDG_STATE_HOME": "/s"}) == Path("/s/affectd/readings.jsonl")
 
 

@@ -85,6 +85,46 @@ def test_a_watchdog_that_is_not_for_this_process_is_not_fed(
     assert "WATCHDOG=1" not in told(systemd)
 
 
+def test_other_nodes_are_ready_when_they_hear(systemd: socket.socket) -> None:
+    tells = of(systemd)
+    tells.turn("home", Hearing("listening", device="mic"))
+    tells.reloading()
+    tells.follow(["kitchen", "study"])
+    tells.turn("kitchen", Hearing("listening", device="a"))
+    told_first = told(systemd)
+    assert told_first.count("READY=1") == told_first.count("RELOADING=1") == 1
+    tells.turn("study", Hearing("listening", device="b"))
+    assert "READY=1" in told(systemd)
+
+
+def test_nodes_that_go_on_as_they_were_are_ready_at_once_if_they_were(
+    systemd: socket.socket,
+) -> None:
+    tells = of(systemd)
+    tells.reloading()
+    tells.reloaded()
+    assert "READY=1" not in told(systemd)
+    tells.turn("home", Hearing("listening", device="mic"))
+    tells.reloading()
+    tells.reloaded()
+    assert [line for line in told(systemd) if "READY" in line or "RELOADING" in line] == [
+        "READY=1",
+        "RELOADING=1",
+        "READY=1",
+    ]
+
+
+@pytest.mark.parametrize(("more", "count"), [({}, 0), ({"WATCHDOG_USEC": "30000000"}, 3)])
+def test_the_watchdog_is_fed_while_nodes_end_and_others_begin(
+    systemd: socket.socket, more: dict[str, str], count: int
+) -> None:
+    tells = of(systemd, **more)
+    tells.reloading()
+    tells.alive()
+    tells.follow(["kitchen"])
+    assert told(systemd).count("WATCHDOG=1") == count
+
+
 def test_without_systemd_nothing_is_told_and_nothing_fails(tmp_path: Path) -> None:
     Supervisor({}, ["home"]).turn("home", Hearing("listening"))
     Supervisor({"NOTIFY_SOCKET": str(tmp_path / "none")}, ["home"]).turn(

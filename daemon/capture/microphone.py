@@ -26,6 +26,7 @@ from affectd.daemon.capture.portaudio import (
 from affectd.daemon.capture.source import Block, Hearing, State
 from affectd.daemon.capture.watch import Watch
 from affectd.daemon.errors import AudioHangsError, DeviceError
+from affectd.daemon.events import Event, about
 from affectd.daemon.speech.vad import FRAME, RATE_HZ
 from affectd.daemon.wipe import wipe_kept_blocks
 
@@ -38,6 +39,13 @@ PAUSED: Final = "it was told not to listen"
 MUTE: Final = (
     "it delivers nothing but silence; see whether it is muted, by a switch or in the mixer"
 )
+EVENTS: Final[dict[State, Event]] = {
+    "listening": Event.LISTENING,
+    "silent": Event.SILENT,
+    "lost": Event.LOST,
+    "paused": Event.PAUSED,
+    "failed": Event.FAILED,
+}
 ENDED: Final = "the sound system has ended its stream"
 GAVE_WAY: Final = "another microphone was looked for, which interrupts all"
 
@@ -54,16 +62,17 @@ class Microphone:
         channel: int | None,
         paused: bool = False,
         lookout: Lookout | None = None,
+        node: str = "",
     ) -> None:
         """wanted: a part of its name and host API (see choose); channel: which one, from 1.
 
         None hears the default device, and all channels mixed. paused: begin so. lookout: that of
-        the other microphones of this process, if there are any. Raises DeviceError if PortAudio is
-        missing, and AudioHangsError if it does not return.
+        the other microphones of this process, if there are any. node: that hears it. Raises
+        DeviceError if PortAudio is missing, and AudioHangsError if it does not return.
         """
         bounded(library, "looking for microphones")
         self._lookout = lookout or lookout_now()
-        self._wanted, self._channel = wanted, channel
+        self._wanted, self._channel, self._node = wanted, channel, node
         self._heard = 0  # samples until now at 16 kHz, with those that were skipped
         self._heard_at = time.time()
         self._until_s = _now()  # until when all was heard
@@ -139,7 +148,7 @@ class Microphone:
             before = self._heard
             yield from self._listen(stream, pauses, stop)
             failures = 1 if self._heard > before else failures + 1
-            if self._pauses == pauses and not stream.gave_way:
+            if self._pauses == pauses and not stream.gave_way and not stop.is_set():
                 self._look_if_alone(failures)
 
     def _look_if_alone(self, failures: int) -> None:
@@ -261,7 +270,10 @@ class Microphone:
             return
         self.hearing = replace(before, state=state, reason=reason)
         level = logging.WARNING if state in ("lost", "silent") else logging.INFO
-        logger.log(level, "%s: %s%s", self.name, state, f" ({reason})" if reason else "")
+        extra = about(self._node, EVENTS.get(state))
+        logger.log(
+            level, "%s: %s%s", self.name, state, f" ({reason})" if reason else "", extra=extra
+        )
 
 
 def lookout_now() -> Lookout:

@@ -12,13 +12,13 @@ import msgspec
 
 from affectd.daemon import configuration
 from affectd.daemon.capture.recording import Recording
-from affectd.daemon.commands.run import classifier_of, ear_of, quality_of, voice_of
 from affectd.daemon.emotion.classifier import Classifier
 from affectd.daemon.errors import AffectdError
 from affectd.daemon.publish.console import verdict
 from affectd.daemon.service import reading_fields
 from affectd.daemon.settings import Settings
 from affectd.daemon.speech.vad import RATE_HZ
+from affectd.daemon.wiring import classifier_of, ear_of, quality_of, voice_of
 
 logger = logging.getLogger(__name__)
 

@@ -8,9 +8,7 @@ import msgspec
 import yaml
 
 from affectd.daemon import configuration
-from affectd.daemon.commands.run import classifier_of
-from affectd.daemon.publish.mqtt import MqttPublisher
-from affectd.daemon.settings import password
+from affectd.daemon.nodes import prepare
 
 
 def run(args: argparse.Namespace) -> int:
@@ -18,8 +16,7 @@ def run(args: argparse.Namespace) -> int:
     path: Path | None = args.config or configuration.find(os.environ)
     settings = configuration.load(path, os.environ)
     if args.action == "check":
-        MqttPublisher(settings.mqtt, settings.node, password(settings.mqtt, os.environ))
-        classifier_of(settings)
+        prepare(settings)
         print(f"{path or 'the default configuration'} is fine")
     elif args.json:
         print(msgspec.json.encode(settings).decode())

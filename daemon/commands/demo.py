@@ -16,7 +16,6 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from affectd.daemon.capture.recording import Recording
-from affectd.daemon.commands.run import classifier_of, service_of, stop_on_signal, voice_of
 from affectd.daemon.emotion import bundle as bundles
 from affectd.daemon.errors import BrokerError
 from affectd.daemon.publish.broker import HOST, EmbeddedBroker
@@ -25,6 +24,8 @@ from affectd.daemon.publish.messages import UtteranceMessage
 from affectd.daemon.publish.mqtt import MqttPublisher
 from affectd.daemon.service import Service
 from affectd.daemon.settings import Settings
+from affectd.daemon.signals import stop_on_signal
+from affectd.daemon.wiring import classifier_of, service_of, voice_of
 
 FOLDER: Final = bundles.DEFAULT / "demo"
 NODE: Final = "demo"

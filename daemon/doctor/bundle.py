@@ -7,11 +7,11 @@ from typing import Final
 
 import numpy as np
 
-from affectd.daemon.commands.run import classifier_of
 from affectd.daemon.doctor.case import Case
 from affectd.daemon.doctor.finding import Finding, Problem, well, wrong
 from affectd.daemon.emotion.classifier import Classifier
 from affectd.daemon.errors import BundleError
+from affectd.daemon.wiring import classifier_of
 
 READINGS: Final = 11
 # A tenth of the longest utterance, for all nodes together: they take turns.

@@ -16,6 +16,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from affectd.daemon.errors import SettingsError
+from affectd.daemon.events import Event, about
 from affectd.daemon.settings import Mqtt, user_path
 
 logger = logging.getLogger(__name__)
@@ -117,6 +118,7 @@ class Connection:
                 what,
                 topic,
                 reason,
+                extra=about(self._name),
             )
 
     def _keep(self) -> None:
@@ -177,7 +179,8 @@ class Connection:
             client.subscribe([(topic, QOS) for topic in self._topics])
         self.is_up.set()
         topic = f"{self._settings.root}/{self._name}"
-        logger.info("connected to the MQTT broker %s as %s", self._broker, topic)
+        extra = about(self._name, Event.BROKER_UP)
+        logger.info("connected to the MQTT broker %s as %s", self._broker, topic, extra=extra)
 
     def _on_subscribe(
         self, _client: Any, _data: Any, _number: int, reasons: list[ReasonCode], _properties: Any

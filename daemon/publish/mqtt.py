@@ -20,6 +20,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from affectd import __version__
 from affectd.daemon.control import Control
 from affectd.daemon.errors import CommandError
+from affectd.daemon.events import Event, about
 from affectd.daemon.publish import commands
 from affectd.daemon.publish.connection import LONGEST_PAUSE_S, QOS, Connection, Received
 from affectd.daemon.publish.home_assistant import Discovery
@@ -133,7 +134,9 @@ class MqttPublisher:
         self._worker.join(FAREWELL_S)
         self._connection.stop(FAREWELL_S)
         if self._unkept:
-            logger.warning("%d reading(s) did not reach the MQTT broker", self._unkept)
+            logger.warning(
+                "%d reading(s) did not reach the MQTT broker", self._unkept, extra=about(self._node)
+            )
 
     def utterance(self, message: UtteranceMessage) -> None:
         """Keep one reading, and publish it if the broker is there; not retained."""
@@ -174,10 +177,19 @@ class MqttPublisher:
                 self._replay = Replay(until=self._journal.newest(), due_s=time.monotonic())
             self._announce_s = time.monotonic() + SETTLE_S
         if unkept:
-            logger.warning("%d reading(s) made while it was away are in the log only", unkept)
+            logger.warning(
+                "%d reading(s) made while it was away are in the log only",
+                unkept,
+                extra=about(self._node),
+            )
         if unsent:
             topic = f"{self._topic}/history"
-            logger.info("%d reading(s) made while it was away go on %s", unsent, topic)
+            logger.info(
+                "%d reading(s) made while it was away go on %s",
+                unsent,
+                topic,
+                extra=about(self._node),
+            )
         # The worker waits for something to happen: now there is something to send.
         self._events.put(lambda: None)
         return True
@@ -197,6 +209,7 @@ class MqttPublisher:
             "again at least every %d s)",
             complaint,
             LONGEST_PAUSE_S,
+            extra=about(self._node, Event.BROKER_DOWN),
         )
 
     def acknowledged(self, client: paho.Client, number: int, reason: ReasonCode) -> None:
@@ -222,7 +235,9 @@ class MqttPublisher:
                 raise CommandError("it is neither ON nor OFF")
             self._control.listen(may)
         except CommandError as error:
-            logger.warning("a message on %s is not obeyed: %s", message.topic, error)
+            logger.warning(
+                "a message on %s is not obeyed: %s", message.topic, error, extra=about(self._node)
+            )
 
     def _obey(self, name: str, message: Received) -> None:
         problem = ""
@@ -231,7 +246,9 @@ class MqttPublisher:
             self._control.obey(command)
         except CommandError as error:
             problem = str(error)
-            logger.warning("a message on %s is not obeyed: %s", message.topic, problem)
+            logger.warning(
+                "a message on %s is not obeyed: %s", message.topic, problem, extra=about(self._node)
+            )
         caller, now = commands.caller(message.payload), iso(time.time())
         result = CommandResult(caller, name, not problem, problem, self._node, now)
         with self._lock:

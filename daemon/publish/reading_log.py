@@ -1,11 +1,7 @@
 """The log of detected moods that people tail: one JSON object a line."""
 
-import errno
 import logging
-import os
 import threading
-from contextlib import suppress
-from io import FileIO
 from pathlib import Path
 
 import msgspec
@@ -17,27 +13,30 @@ from affectd.daemon.publish.messages import (
     MoodMessage,
     UtteranceMessage,
 )
+from affectd.daemon.publish.rotating_file import RotatingFile
 
 logger = logging.getLogger(__name__)
 
 
 class ReadingLog:
-    """Appends readings and changes of mood to a file, each visible at once to `tail -f`.
+    """Appends readings and changes of mood to a file, each visible at once to `tail -F`.
 
-    A file that was moved or removed, as log rotation does, is made anew. Only this user and its
-    group can read it. A full disk is reported once, and once more when there is room again;
-    nothing else stops. Safe to use from the threads of several nodes.
+    The file is rotated, as RotatingFile does. A full disk is reported once, and once more when
+    there is room again; nothing else stops. Safe to use from the threads of several nodes.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open the file, making its folder. Raises LogError if that fails."""
+    def __init__(self, path: Path, most_bytes: float, most_s: float) -> None:
+        """Open the file, making its folder. Raises LogError if that fails.
+
+        most_bytes, most_s: what is kept, in all and for how long.
+        """
         self.path = path
         self._lock = threading.Lock()
         self._moods: dict[str, str] = {}  # the newest of each node
         self._lost = 0  # lines that found no room
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = _opened(path)
+            self._file = RotatingFile(path, most_bytes, most_s)
         except OSError as error:
             raise LogError(
                 f"the log of readings {path} cannot be written ({error.strerror}); "
@@ -62,8 +61,10 @@ class ReadingLog:
     def diagnostics(self, message: DiagnosticsMessage) -> None:
         """Leave it out: it may tell of what is withheld."""
 
-    def health(self, message: HealthMessage) -> None:
-        """Leave it out: the service's own log tells of it."""
+    def health(self, message: HealthMessage) -> None:  # noqa: ARG002
+        """Leave it out, and see whether what was written is too old: it comes every minute."""
+        with self._lock:
+            self._file.rotate_if_due()
 
     def close(self) -> None:
         """Close the file."""
@@ -73,7 +74,7 @@ class ReadingLog:
         """Write one line; tell whether there was room."""
         line = msgspec.json.encode({"event": kind} | msgspec.structs.asdict(message)) + b"\n"
         try:
-            self._write(line)
+            self._file.append(line)
         except OSError as error:
             if self._lost == 0:
                 logger.error(
@@ -88,23 +89,3 @@ class ReadingLog:
             logger.warning("%s is written again; %d line(s) are missing", self.path, self._lost)
         self._lost = 0
         return True
-
-    def _write(self, line: bytes) -> None:
-        """Write a whole line or none of it."""
-        if not self._is_in_place():
-            fresh = _opened(self.path)
-            self._file.close()
-            self._file = fresh
-        written = self._file.write(line)
-        if written != len(line):
-            self._file.truncate(os.fstat(self._file.fileno()).st_size - written)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    def _is_in_place(self) -> bool:
-        with suppress(FileNotFoundError):
-            return os.path.samestat(self.path.stat(), os.fstat(self._file.fileno()))
-        return False
-
-
-def _opened(path: Path) -> FileIO:
-    return FileIO(path, "a", opener=lambda name, flags: os.open(name, flags, 0o640))

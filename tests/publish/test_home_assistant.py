@@ -14,17 +14,15 @@ from hypothesis import strategies as st
 from affectd.daemon.capture.source import State
 from affectd.daemon.commands import homeassistant
 from affectd.daemon.emotion.decision import CIRCUMPLEX
-from affectd.daemon.emotion.labels import EMOTIONS
 from affectd.daemon.errors import BrokerError
 from affectd.daemon.publish import commands, home_assistant
 from affectd.daemon.publish.home_assistant import Discovery, Message
-from affectd.daemon.publish.messages import HealthMessage
 from affectd.daemon.publish.session import Session
 from affectd.daemon.service import HEALTH_S
 from affectd.daemon.settings import Mqtt
 from tests.conftest import ROOT, Listener, Mosquitto, free_port, wait_until
 from tests.examples.contract import OBEYED, PUBLISHED
-from tests.publish.samples import mood, utterance
+from tests.publish.samples import health, mood, utterance
 
 PREFIX = "homeassistant"
 NODES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", fullmatch=True)
@@ -33,34 +31,6 @@ COMPONENTS: dict[str, dict[str, Any]] = DEVICE["components"]
 # What Home Assistant's sensor classes take; without a class, any unit goes.
 UNITS: dict[str, set[str | None]] = {"duration": {"s", "ms"}, "enum": {None}}
 MDI = r"mdi:[a-z]+(-[a-z]+)*"
-
-
-def health(**changes: Any) -> HealthMessage:
-    told: dict[str, Any] = {
-        "node": "kitchen",
-        "listening": "listening",
-        "reason": "",
-        "device": "Yeti, ALSA",
-        "rate_hz": 16_000,
-        "overflows": 0,
-        "gaps": 0,
-        "lost_s": 1.5,
-        "drift_ppm": None,
-        "warning": "",
-        "threshold": 0.35,
-        "classes": list(EMOTIONS),
-        "quiet_until": None,
-        "diagnostics_until": None,
-        "journal": 4,
-        "expired": 0,
-        "utterances": 3,
-        "dropped": 2,
-        "voice_utterances": 7,
-        "inference_ms": 2.5,
-        "uptime_s": 5.0,
-        "version": "1.0",
-    }
-    return HealthMessage(**told | changes)
 
 
 def render(template: str, payload: bytes) -> str:

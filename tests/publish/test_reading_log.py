@@ -1,12 +1,19 @@
 import json
 import logging
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from affectd.daemon.errors import LogError
 from affectd.daemon.publish.reading_log import ReadingLog
-from tests.publish.samples import mood, utterance
+from tests.conftest import wait_until
+from tests.publish.samples import health, mood, utterance
+
+
+def opened(path: Path) -> ReadingLog:
+    return ReadingLog(path, most_bytes=4e6, most_s=7 * 86_400)
 
 
 def written(path: Path) -> list[dict[str, object]]:
@@ -14,7 +21,7 @@ def written(path: Path) -> list[dict[str, object]]:
 
 
 def test_a_reading_is_visible_at_once(tmp_path: Path) -> None:
-    log = ReadingLog(tmp_path / "deep" / "down" / "readings.jsonl")
+    log = opened(tmp_path / "deep" / "down" / "readings.jsonl")
     log.utterance(utterance("x"))
     (line,) = written(log.path)
     assert (line["event"], line["id"], line["emotion"]) == ("utterance", "x", "sad")
@@ -22,7 +29,7 @@ def test_a_reading_is_visible_at_once(tmp_path: Path) -> None:
 
 
 def test_a_mood_is_written_when_it_changes(tmp_path: Path) -> None:
-    log = ReadingLog(tmp_path / "readings.jsonl")
+    log = opened(tmp_path / "readings.jsonl")
     for name in ("calm", "calm", "sad", "sad", "calm"):
         log.mood(mood(name))
     assert [line["mood"] for line in written(log.path)] == ["calm", "sad", "calm"]
@@ -32,14 +39,14 @@ def test_a_mood_is_written_when_it_changes(tmp_path: Path) -> None:
 def test_an_older_log_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "readings.jsonl"
     for id_ in ("first", "second"):
-        log = ReadingLog(path)
+        log = opened(path)
         log.utterance(utterance(id_))
         log.close()
     assert [line["id"] for line in written(path)] == ["first", "second"]
 
 
 def test_a_log_that_was_rotated_is_made_anew(tmp_path: Path) -> None:
-    log = ReadingLog(tmp_path / "readings.jsonl")
+    log = opened(tmp_path / "readings.jsonl")
     log.utterance(utterance("old"))
     log.path.rename(tmp_path / "readings.jsonl.1")
     log.utterance(utterance("new"))
@@ -51,7 +58,7 @@ def test_a_log_that_was_rotated_is_made_anew(tmp_path: Path) -> None:
 def test_a_log_that_cannot_be_made_anew_is_told_and_written_once_it_can(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    log = ReadingLog(tmp_path / "logs" / "readings.jsonl")
+    log = opened(tmp_path / "logs" / "readings.jsonl")
     log.path.parent.rename(tmp_path / "away")
     log.utterance(utterance("lost"))
     assert "cannot be written (No such file or directory)" in caplog.text
@@ -63,13 +70,13 @@ def test_a_log_that_cannot_be_made_anew_is_told_and_written_once_it_can(
 
 
 def test_others_cannot_read_the_log(tmp_path: Path) -> None:
-    log = ReadingLog(tmp_path / "readings.jsonl")
+    log = opened(tmp_path / "readings.jsonl")
     assert log.path.stat().st_mode & 0o007 == 0
     log.close()
 
 
 def test_a_full_disk_is_told_once_and_nothing_stops(caplog: pytest.LogCaptureFixture) -> None:
-    log = ReadingLog(Path("/dev/full"))
+    log = opened(Path("/dev/full"))
     for _ in range(3):
         log.utterance(utterance())
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
@@ -81,7 +88,7 @@ def test_room_after_a_full_disk_is_told_with_what_is_missing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     disk = SmallDisk(tmp_path / "readings.jsonl")
-    log = ReadingLog(disk.path)
+    log = opened(disk.path)
     with disk.full():
         log.utterance(utterance("lost"))
         log.utterance(utterance("lost too"))
@@ -93,7 +100,7 @@ def test_room_after_a_full_disk_is_told_with_what_is_missing(
 
 def test_a_line_that_only_half_fitted_leaves_no_broken_line_behind(tmp_path: Path) -> None:
     disk = SmallDisk(tmp_path / "readings.jsonl")
-    log = ReadingLog(disk.path)
+    log = opened(disk.path)
     log.utterance(utterance("first"))
     with disk.full(room=100):
         log.utterance(utterance("half"))
@@ -105,7 +112,67 @@ def test_a_line_that_only_half_fitted_leaves_no_broken_line_behind(tmp_path: Pat
 def test_a_log_that_cannot_be_opened_is_an_error_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(LogError, match=r"cannot be written \(.*\); set log\.path"):
-        ReadingLog(tmp_path / "file" / "readings.jsonl")
+        opened(tmp_path / "file" / "readings.jsonl")
+
+
+def test_nothing_is_kept_in_dev_null() -> None:
+    log = ReadingLog(Path("/dev/null"), most_bytes=1, most_s=0.001)
+    for _ in range(3):
+        log.utterance(utterance())
+    assert Path("/dev/null").is_char_device()
+    log.close()
+
+
+def test_a_pipe_that_nobody_reads_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(LogError, match="cannot be written"):
+        opened(tmp_path / "pipe")
+
+
+def test_a_reader_that_stands_still_loses_lines_but_holds_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    log = opened(tmp_path / "pipe")
+    for number in range(300):  # a pipe holds 64 KiB
+        log.utterance(utterance(str(number)))
+    assert caplog.text.count("cannot be written (Resource temporarily unavailable)") == 1
+    read = os.read(reader, 1 << 20)
+    log.utterance(utterance("after"))
+    read += os.read(reader, 1 << 20)
+    ids = [json.loads(line)["id"] for line in read.splitlines()]
+    assert ids == [*map(str, range(len(ids) - 1)), "after"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "pipe"]
+    os.close(reader)
+    log.close()
+
+
+def test_lines_of_several_nodes_at_once_are_whole(tmp_path: Path) -> None:
+    log = ReadingLog(tmp_path / "readings.jsonl", most_bytes=1e6, most_s=7 * 86_400)
+
+    def speak(node: int) -> None:
+        for number in range(200):
+            log.utterance(utterance(f"{node}-{number}"))
+
+    with ThreadPoolExecutor(4) as nodes:
+        list(nodes.map(speak, range(4)))
+    log.close()
+    lines = [line for path in tmp_path.iterdir() for line in written(path)]
+    assert {line["id"] for line in lines} == {f"{n}-{i}" for n in range(4) for i in range(200)}
+    assert len(list(tmp_path.iterdir())) > 1
+
+
+def test_what_was_written_long_ago_goes_though_nobody_speaks(tmp_path: Path) -> None:
+    log = ReadingLog(tmp_path / "readings.jsonl", most_bytes=1e6, most_s=0.4)
+    log.utterance(utterance())
+
+    def is_gone() -> bool:
+        log.health(health())
+        return not any(path.stat().st_size for path in tmp_path.iterdir())
+
+    wait_until(is_gone, "the line has gone")
+    log.close()
 
 
 class SmallDisk:
