@@ -198,7 +198,8 @@ def test_two_services_run_and_the_first_is_watched(feed: Feed, environment: dict
 
 
 def test_a_service_without_a_place_for_its_socket_goes_on(environment: dict[str, str]) -> None:
-    environment |= {"AFFECTD_MQTT__PORT": "1", "XDG_RUNTIME_DIR": "/proc/nowhere"}
+    environment |= {"AFFECTD_MQTT__PORT": "1", "AFFECTD_LOG__PATH": "/dev/null"}
+    environment["XDG_RUNTIME_DIR"] = "/proc/nowhere"
     done = run_affectd("run", "--input", DEMO, "--fast", environment=environment)
     assert done.returncode == 0
     assert done.stderr.count("/proc/nowhere/affectd/watch.sock cannot be made") == 1
