@@ -23,7 +23,7 @@ MUSIC_PACKAGES := freedoom fluidsynth fluidr3mono-gm-soundfont musescore-general
 # The newest that runs on Debian 12's Node.js 18; Node-RED 5 needs Node.js 22.9.
 NODE_RED := 4.1.15
 
-.PHONY: help run test lint format schemas bench hour soak kills throughput nodered homeassistant \
+.PHONY: help run test lint format schemas bench hour soak kills throughput nodered homeassistant systemd \
 	evaluate gate ablate ancestor bundle wheel clean
 
 help:  ## list the chores
@@ -85,6 +85,10 @@ homeassistant: $(VENV)/dev.stamp  ## the entities in two real Home Assistants (a
 	for version in 2026.11.0 2024.11.3; do \
 		HOME_ASSISTANT=$$version tests/home_assistant/tree.sh make || exit 1; done
 	$(BIN)/pytest -m slow tests/home_assistant
+
+systemd: $(VENV)/dev.stamp  ## the unit under a real systemd, in namespaces (as root; 3 minutes)
+	@$(call apt,$(TEST_PACKAGES) iproute2)
+	$(BIN)/pytest -m slow -rP tests/systemd
 
 evaluate: $(VENV)/dev.stamp  ## figures on unseen actors, three seeds (70 to 130 minutes on 2 cores)
 	$(BIN)/affectd train evaluate $(RECORDINGS)
