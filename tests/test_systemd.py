@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import pytest
 from tests.conftest import ROOT
 
 UNIT = (ROOT / "systemd" / "affectd.service").read_text()
+USER_UNIT = (ROOT / "systemd" / "user" / "affectd.service").read_text()
 SYSUSERS = ROOT / "systemd" / "affectd.sysusers"
 INSTALLED = "/opt/affectd/bin/affectd"
 EXPOSED = 1.5  # how much of the system the service may reach at most, of 10
@@ -18,11 +20,13 @@ def analyze(unit: str, folder: Path, *words: str) -> subprocess.CompletedProcess
     path = folder / "affectd.service"
     path.write_text(unit.replace(INSTALLED, str(Path(sys.executable).with_name("affectd"))))
     command = ["systemd-analyze", *words, str(path)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    session = os.environ | {"XDG_RUNTIME_DIR": str(folder)}
+    return subprocess.run(command, env=session, capture_output=True, text=True, check=False)
 
 
 def verify(unit: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return analyze(unit, folder, "verify", "--recursive-errors=yes")
+    manager = "--user" if "WantedBy=default.target" in unit else "--system"
+    return analyze(unit, folder, manager, "verify", "--recursive-errors=yes")
 
 
 def exposure(unit: str, folder: Path) -> tuple[int, float]:
@@ -33,14 +37,15 @@ def exposure(unit: str, folder: Path) -> tuple[int, float]:
     return done.returncode, float(found)
 
 
-def test_the_unit_is_valid(tmp_path: Path) -> None:
-    done = verify(UNIT, tmp_path)
+@pytest.mark.parametrize("unit", [UNIT, USER_UNIT], ids=["system", "user"])
+def test_the_unit_is_valid(unit: str, tmp_path: Path) -> None:
+    done = verify(unit, tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize(("good", "bad"), [("Restart=on-failure", "Restrat=on-failure")])
-def test_a_mistake_in_the_unit_would_be_found(good: str, bad: str, tmp_path: Path) -> None:
-    assert verify(UNIT.replace(good, bad), tmp_path).returncode != 0
+@pytest.mark.parametrize("unit", [UNIT, USER_UNIT], ids=["system", "user"])
+def test_a_mistake_in_the_unit_would_be_found(unit: str, tmp_path: Path) -> None:
+    assert verify(unit.replace("Restart=", "Restrat="), tmp_path).returncode != 0
 
 
 def test_the_unit_runs_the_command_with_the_configuration_in_etc() -> None:
