@@ -1,6 +1,7 @@
 """affectd as systemd runs it: a machine with the unit, a virtual sound card and a broker."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from tests.bundles import gated
 from tests.conftest import ROOT, Listener, Mosquitto, SoundServer, wait_until
 from tests.systemd.machine import PATIENCE_S, Machine
 
+# A Debian with systemd, sound libraries and mosquitto: this one, unless another is named.
+DEBIAN: Final = Path(os.environ.get("MACHINE_ROOT", "/"))
 UNIT: Final = "affectd.service"
 CONFIGURATION: Final = "/etc/affectd/affectd.yaml"
 PASSWORD: Final = "/etc/affectd/mqtt_password"
@@ -113,7 +116,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Household]:
     passwords = ["mosquitto_passwd", "-b", "-c", f"{folder}/passwords", *LOGIN.values()]
     bundle = gated(folder / "bundle", threshold=0.0)
     seen = {bundle: "/opt/affectd/bundle", folder / "sound": SOUND}
-    host = Machine(folder, binds=SOURCES | seen)
+    host = Machine(folder, DEBIAN, binds=SOURCES | seen)
     try:
         subprocess.run(passwords, check=True)
         broker.start()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import wait_until
-from tests.systemd.conftest import PASSWORD, SOURCES, UNIT, install
+from tests.systemd.conftest import DEBIAN, PASSWORD, SOURCES, UNIT, install
 from tests.systemd.machine import PATIENCE_S, Machine
 
 pytestmark = pytest.mark.slow
@@ -39,7 +39,7 @@ ALLOWED = {
 @pytest.fixture(scope="module")
 def secluded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A machine with a broker that has an address at home and one on the internet."""
-    machine = Machine(tmp_path_factory.mktemp("secluded"), network="own", binds=SOURCES)
+    machine = Machine(tmp_path_factory.mktemp("secluded"), DEBIAN, "own", SOURCES)
     try:
         machine.start()
         install(machine)
