@@ -25,7 +25,7 @@ NODE_RED := 4.1.15
 FUZZ_S ?= 60
 
 .PHONY: help run test lint format schemas docs fuzz bench hour soak kills privacy throughput wear browser nodered \
-	homeassistant raspberrypi evaluate gate ablate ancestor bundle wheel clean
+	homeassistant raspberrypi systemd evaluate gate ablate ancestor bundle wheel clean
 
 help:  ## list the chores
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -110,6 +110,11 @@ raspberrypi: $(VENV)/dev.stamp  ## readings on the Debians of Raspberry Pis, und
 wear: $(VENV)/dev.stamp  ## bytes written to an SD card a day (as root; 15 minutes)
 	@$(call apt,$(TEST_PACKAGES))
 	$(BIN)/python -m benchmarks.wear
+
+
+systemd: $(VENV)/dev.stamp  ## the unit under a real systemd, in namespaces (as root; 3 minutes)
+	@$(call apt,$(TEST_PACKAGES) iproute2)
+	$(BIN)/pytest -m slow -rP tests/systemd
 
 evaluate: $(VENV)/dev.stamp  ## figures on unseen actors, three seeds (70 to 130 minutes on 2 cores)
 	$(BIN)/affectd train evaluate $(RECORDINGS)

@@ -248,6 +248,17 @@ def test_the_password_may_be_a_systemd_credential(tmp_path: Path) -> None:
     assert password(Mqtt(username="anna"), environment) == "secret"
 
 
+def test_a_blank_credential_is_no_password(tmp_path: Path) -> None:
+    (tmp_path / "mqtt_password").write_text("\n")
+    assert password(Mqtt(), {"CREDENTIALS_DIRECTORY": str(tmp_path)}) is None
+
+
+def test_a_credential_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mqtt_password").mkdir()
+    with pytest.raises(SettingsError, match="which cannot be read"):
+        password(Mqtt(username="anna"), {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+
+
 def test_no_password_is_no_error() -> None:
     assert password(Mqtt(), {}) is None
 
