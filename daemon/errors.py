@@ -47,3 +47,7 @@ class JournalError(AffectdError):
 
 class VoiceError(AffectdError):
     """The voice that was kept is damaged, or cannot be read or removed."""
+
+
+class InstallError(AffectdError):
+    """The service cannot be installed or removed here, or not by this user."""
