@@ -20,11 +20,12 @@ TEST_PACKAGES := $(RUN_PACKAGES) mosquitto mosquitto-clients pulseaudio pulseaud
 # Scores and sound fonts that music is synthesised from, and recorded music that only tests.
 MUSIC_PACKAGES := freedoom fluidsynth fluidr3mono-gm-soundfont musescore-general-soundfont-small \
 	hyperrogue-music singularity-music
+DEB_PACKAGES := dpkg-dev debhelper help2man python3 python3-venv
 # The newest that runs on Debian 12's Node.js 18; Node-RED 5 needs Node.js 22.9.
 NODE_RED := 4.1.15
 
 .PHONY: help run test lint format schemas bench hour soak kills throughput nodered homeassistant \
-	evaluate gate ablate ancestor bundle wheel clean
+	evaluate gate ablate ancestor bundle wheel deb package-test clean
 
 help:  ## list the chores
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -115,6 +116,10 @@ build/recorded_music: | $(VENV)/dev.stamp
 	@ln -sfn /usr/share/hyperrogue/music $@.part/hyperrogue
 	@ln -sfn /usr/share/games/singularity/music $@.part/singularity
 	@mv $@.part $@
+
+deb: wheel  ## build dist/affectd_*.deb with all it needs but Python and PortAudio (on Debian; 3 minutes)
+	@$(call apt,$(DEB_PACKAGES))
+	packaging/deb.sh $$(ls -t dist/affectd-*.whl | head -n 1)
 
 wheel: | $(BIN)/pip  ## build dist/affectd-*.whl
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .

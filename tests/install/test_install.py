@@ -87,7 +87,7 @@ def test_the_unit_of_another_affectd_is_replaced(tree: Tree) -> None:
 
 def test_a_unit_that_was_edited_is_kept_and_drop_ins_are_recommended(tree: Tree) -> None:
     tree.run(AFFECTD, "install")
-    edited = tree.path(UNIT).read_text().replace("RestartSec=5", "RestartSec=50")
+    edited = tree.path(UNIT).read_text() + "# mine\n"
     tree.write(UNIT, edited)
     told = refused(tree, AFFECTD, "install")
     assert f"{UNIT} is not as `affectd install` wrote it" in told
