@@ -25,7 +25,7 @@ DEB_PACKAGES := dpkg-dev debhelper help2man python3 python3-venv
 NODE_RED := 4.1.15
 
 .PHONY: help run test lint format schemas bench hour soak kills throughput nodered homeassistant \
-	evaluate gate ablate ancestor bundle wheel deb package-test clean
+	evaluate gate ablate ancestor bundle wheel deb packagetest clean
 
 help:  ## list the chores
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -120,6 +120,10 @@ build/recorded_music: | $(VENV)/dev.stamp
 deb: wheel  ## build dist/affectd_*.deb with all it needs but Python and PortAudio (on Debian; 3 minutes)
 	@$(call apt,$(DEB_PACKAGES))
 	packaging/deb.sh $$(ls -t dist/affectd-*.whl | head -n 1)
+
+packagetest: deb $(VENV)/dev.stamp  ## the Debian package in a clean Debian (as root; 5 minutes)
+	@$(call apt,$(TEST_PACKAGES) debootstrap lintian)
+	$(BIN)/pytest -m slow tests/install
 
 wheel: | $(BIN)/pip  ## build dist/affectd-*.whl
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import sys
 from enum import Enum
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,9 @@ from affectd.daemon.install.place import UNIT, Place
 FOLDER: Final = Path(__file__).parents[2] / "systemd"
 SYSUSERS: Final = FOLDER / "affectd.sysusers"
 
+# The prefixes of the Python that runs, which a user may have in the home.
+_PYTHON: Final = (sys.prefix, sys.base_prefix)
+_EXEC_PATHS: Final = re.compile(r"^ExecPaths=.*", re.MULTILINE)
 _COMMAND: Final = re.compile(r"^(Exec\w+=[-@:+!]*)\S*/affectd(?=\s)", re.MULTILINE)
 _MARK: Final = "# Written by `affectd install`, with SHA-256 "
 
@@ -30,6 +34,9 @@ def render(place: Place, program: Path) -> str:
     shipped = FOLDER / "user" / UNIT if place.is_user else FOLDER / UNIT
     word = quoted(program)
     body = _COMMAND.sub(lambda found: found[1] + word, shipped.read_text(encoding="utf-8"))
+    if place.is_user:
+        runs = "".join(f" {quoted(Path(prefix).resolve())}" for prefix in _PYTHON)
+        body = _EXEC_PATHS.sub(lambda found: found[0] + runs, body)
     return f"{_MARK}{_digest(body)}; change it with `{place.edit}`.\n{body}"
 
 
@@ -51,7 +58,7 @@ def is_ours(text: str) -> bool:
 
 
 def quoted(program: Path) -> str:
-    """A path as a word of a unit's command. Source: systemd.service(5), systemd.unit(5).
+    """A path as a word of a unit's line. Source: systemd.service(5), systemd.unit(5).
 
     Raises InstallError if systemd would start no program of that name.
     """

@@ -1,6 +1,8 @@
 """A machine with affectd in /opt/affectd, to install the service on."""
 
 import os
+import re
+import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.install.tree import Tree
+from tests.systemd.machine import Machine
 
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 COMMAND = """\
@@ -20,16 +23,33 @@ sys.exit(main())
 """
 
 
-def add_affectd(tree: Tree, folder: str, python: str = "/opt/python") -> None:
+def add_affectd(tree: Tree | Machine, folder: str, python: str = "/opt/python") -> None:
     """A virtual environment with this checkout's affectd and what these tests have installed."""
     site = f"{folder}/lib/{PYTHON}/site-packages"
     tree.write(f"{folder}/pyvenv.cfg", f"home = {python}/bin\n")
     tree.write(f"{folder}/bin/affectd", COMMAND.format(folder=folder), 0o755)
-    link = tree.path(f"{folder}/bin/python")
-    link.unlink(missing_ok=True)
-    link.symlink_to(f"{python}/bin/{PYTHON}")
+    tree.run("ln", "-sfn", f"{python}/bin/{PYTHON}", f"{folder}/bin/python")
     tree.copy(ROOT / "src" / "affectd", f"{site}/affectd")
     tree.write(f"{site}/here.pth", "/opt/packages\n")
+
+
+@pytest.fixture(scope="session")
+def package() -> Path:
+    """What `make deb` has built last."""
+    built = sorted((ROOT / "dist").glob("affectd_*.deb"), key=lambda path: path.stat().st_mtime)
+    assert built, "there is no dist/affectd_*.deb; run `make deb`"
+    return built[-1]
+
+
+@pytest.fixture(scope="session")
+def higher(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same package under a higher version."""
+    folder = tmp_path_factory.mktemp("higher")
+    subprocess.run(["dpkg-deb", "-R", package, folder / "affectd"], check=True)
+    control = folder / "affectd" / "DEBIAN" / "control"
+    control.write_text(re.sub(r"(?m)^Version: .*", "Version: 999.0", control.read_text()))
+    subprocess.run(["dpkg-deb", "-b", "-Znone", folder / "affectd", folder], check=True)
+    return folder / next(folder.glob("*.deb")).name
 
 
 @pytest.fixture
