@@ -23,7 +23,7 @@ cp "$top/config/affectd.yaml" "$source/debian/affectd.yaml"
 cat >"$source/debian/changelog" <<END
 affectd ($version) unstable; urgency=medium
 
-  * What changed: /usr/share/doc/affectd/changelog.gz.
+  * What changed: /usr/share/doc/affectd/CHANGELOG.md.
 
  -- affectd maintainers <maintainers@affectd.invalid>  $(date -uRd "@$SOURCE_DATE_EPOCH")
 END

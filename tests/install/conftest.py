@@ -15,11 +15,11 @@ from tests.install.tree import Tree
 from tests.systemd.machine import Machine
 
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
+# The library of that Python goes before one of the same name that the machine has.
 COMMAND = """\
-#!{folder}/bin/python
-import sys
-from affectd.daemon.cli import main
-sys.exit(main())
+#!/bin/sh
+export LD_LIBRARY_PATH=/opt/python/lib
+exec '{folder}/bin/python' -m affectd.daemon "$@"
 """
 
 
