@@ -167,10 +167,11 @@ class Settings(Section, frozen=True):
 def password(settings: Mqtt, environment: Mapping[str, str]) -> str | None:
     """The broker's password: from mqtt.password_file, else from systemd's credential, else None.
 
+    A credential that is blank is none: the unit has such a one where there is no file for it.
     Raises SettingsError if the file cannot be read or is empty, or there is no user name.
     """
     credential = Path(environment.get("CREDENTIALS_DIRECTORY", "/nonexistent")) / CREDENTIAL
-    if settings.password_file is None and not credential.is_file():
+    if settings.password_file is None and _is_blank(credential):
         return None
     path = credential if settings.password_file is None else user_path(settings.password_file)
     if settings.username is None:
@@ -185,6 +186,15 @@ def password(settings: Mqtt, environment: Mapping[str, str]) -> str | None:
     if not text:
         raise SettingsError(f"mqtt.password_file is {path}, which is empty; put the password there")
     return text
+
+
+def _is_blank(path: Path) -> bool:
+    try:
+        return not path.read_bytes().strip()
+    except FileNotFoundError:
+        return True
+    except OSError:  # who reads it says why
+        return False
 
 
 def log_path(settings: Log, environment: Mapping[str, str]) -> Path:
