@@ -55,7 +55,7 @@ def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path)
     else:
-        path.unlink()
+        path.unlink(missing_ok=True)  # a service that stops may have taken its folder along
 
 
 def _account(purge: bool) -> list[Step]:

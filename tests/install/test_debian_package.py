@@ -35,7 +35,7 @@ def tree(package: Path, higher: Path, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture
 def debian(tree: Tree, package: Path) -> Tree:
     """That Debian, with the package as it is after its first installation."""
-    tree.run(*APT, "purge", "affectd")
+    tree.run("dpkg", "--purge", "affectd")
     install(tree, f"/mnt/packages/{package.name}")
     return tree
 

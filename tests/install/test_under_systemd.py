@@ -21,9 +21,9 @@ MANAGER = """\
 Type=notify
 User=anna
 Delegate=yes
-RuntimeDirectory=user/anna
+RuntimeDirectory=user/1999
 RuntimeDirectoryMode=0700
-Environment=XDG_RUNTIME_DIR=/run/user/anna
+Environment=XDG_RUNTIME_DIR=/run/user/1999
 ExecStart=/lib/systemd/systemd --user --unit=basic.target
 """
 
@@ -87,15 +87,16 @@ def test_a_service_may_be_installed_and_not_started(machine: Machine) -> None:
 
 def test_a_users_service_runs_from_the_home(machine: Machine) -> None:
     folder = "/home/anna/.local/share/pipx/venvs/affectd"
-    machine.run("useradd", "--create-home", "anna")
+    machine.run("useradd", "--create-home", "--uid=1999", "anna")
     add_affectd(machine, folder)
+    machine.run("chown", "-R", "anna:", "/home/anna")
     machine.write("/etc/systemd/system/person.service", MANAGER)
     machine.run("systemctl", "daemon-reload")
     # logind, where people log in, has the mount namespace that those of their managers need.
     machine.run("systemd-run", "--wait", "--property", "PrivateTmp=yes", "true")
     machine.run("systemctl", "start", "person")
     session = ["runuser", "--user", "anna", "--", "env", "HOME=/home/anna"]
-    session.append("XDG_RUNTIME_DIR=/run/user/anna")
+    session.append("XDG_RUNTIME_DIR=/run/user/1999")
     told = machine.run(*session, f"{folder}/bin/affectd", "install", "--user")
     assert "run systemctl --user start affectd" in told
     assert machine.run(*session, "systemctl", "--user", "is-active", "affectd") == "active\n"
