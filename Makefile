@@ -20,12 +20,13 @@ TEST_PACKAGES := $(RUN_PACKAGES) mosquitto mosquitto-clients pulseaudio pulseaud
 # Scores and sound fonts that music is synthesised from, and recorded music that only tests.
 MUSIC_PACKAGES := freedoom fluidsynth fluidr3mono-gm-soundfont musescore-general-soundfont-small \
 	hyperrogue-music singularity-music
+DEB_PACKAGES := dpkg-dev debhelper help2man python3 python3-venv
 # The newest that runs on Debian 12's Node.js 18; Node-RED 5 needs Node.js 22.9.
 NODE_RED := 4.1.15
 FUZZ_S ?= 60
 
 .PHONY: help run test lint format schemas docs fuzz bench hour soak kills privacy throughput wear browser nodered \
-	homeassistant raspberrypi systemd evaluate gate ablate ancestor bundle wheel clean
+	homeassistant raspberrypi systemd evaluate gate ablate ancestor bundle wheel deb packagetest clean
 
 help:  ## list the chores
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -111,7 +112,6 @@ wear: $(VENV)/dev.stamp  ## bytes written to an SD card a day (as root; 15 minut
 	@$(call apt,$(TEST_PACKAGES))
 	$(BIN)/python -m benchmarks.wear
 
-
 systemd: $(VENV)/dev.stamp  ## the unit under a real systemd, in namespaces (as root; 3 minutes)
 	@$(call apt,$(TEST_PACKAGES) iproute2)
 	$(BIN)/pytest -m slow -rP tests/systemd
@@ -145,6 +145,14 @@ build/recorded_music: | $(VENV)/dev.stamp
 	@ln -sfn /usr/share/hyperrogue/music $@.part/hyperrogue
 	@ln -sfn /usr/share/games/singularity/music $@.part/singularity
 	@mv $@.part $@
+
+deb: wheel  ## build dist/affectd_*.deb with all it needs but Python and PortAudio (on Debian; 3 minutes)
+	@$(call apt,$(DEB_PACKAGES))
+	packaging/deb.sh $$(ls -t dist/affectd-*.whl | head -n 1)
+
+packagetest: deb $(VENV)/dev.stamp  ## the Debian package in a clean Debian (as root; 5 minutes)
+	@$(call apt,$(TEST_PACKAGES) debootstrap lintian)
+	$(BIN)/pytest -m slow tests/install
 
 wheel: | $(BIN)/pip  ## build dist/affectd-*.whl
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .

@@ -100,6 +100,8 @@ def parser() -> argparse.ArgumentParser:
     _add_voice(commands)
     _add_config(commands)
     _add_homeassistant(commands)
+    _add_install(commands)
+    _add_uninstall(commands)
     for name, description in STAGES.items():
         _command(commands, name, description)
     return parser
@@ -303,3 +305,35 @@ def _add_homeassistant(commands: Commands) -> None:
     remove = _command(actions, "remove", "let the broker, and so Home Assistant, forget the nodes")
     for command in (show, remove):
         _add_config_option(command)
+
+
+def _add_install(commands: Commands) -> None:
+    command = _command(
+        commands,
+        "install",
+        "let systemd run this affectd, from the next start of the machine on and at once",
+    )
+    command.add_argument(
+        "--no-start", action="store_true", help="do not start it now, if it does not run"
+    )
+    _add_service(command)
+
+
+def _add_uninstall(commands: Commands) -> None:
+    command = _command(
+        commands,
+        "uninstall",
+        "stop and remove the service, and keep configuration, password, journal, voices and log",
+    )
+    command.add_argument("--purge", action="store_true", help="remove those, and the user, too")
+    command.add_argument("--yes", action="store_true", help="with --purge: do not ask")
+    _add_service(command)
+
+
+def _add_service(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--user",
+        action="store_true",
+        help="the service of your own session, without root (default: that of the machine)",
+    )
+    command.add_argument("--dry-run", action="store_true", help="show the steps, and do none")

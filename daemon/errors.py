@@ -59,3 +59,7 @@ class WatchError(AffectdError):
 
 class ReportError(AffectdError):
     """A report cannot be made, or not be written where it is wanted."""
+
+
+class InstallError(AffectdError):
+    """The service cannot be installed or removed here, or not by this user."""

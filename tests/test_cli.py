@@ -46,6 +46,8 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
         "voice",
         "voice reset",
         "config",
+        "install",
+        "uninstall",
         "train",
         "train final",
         "export",

@@ -29,7 +29,7 @@ def test_a_source_archive_makes_the_same_wheel(wheel: Path, tmp_path: Path) -> N
     assert zipfile.ZipFile(again).namelist() == zipfile.ZipFile(wheel).namelist()
 
 
-def test_a_wheel_has_one_package_with_bundle_demo_and_configuration(wheel: Path) -> None:
+def test_a_wheel_has_one_package_with_bundle_demo_configuration_and_units(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {name.split("/")[0].split("-")[0] for name in names} == {"affectd"}
     assert {
@@ -43,6 +43,9 @@ def test_a_wheel_has_one_package_with_bundle_demo_and_configuration(wheel: Path)
         "affectd/daemon/report/page.html",
         "affectd/config/affectd.yaml",
         "affectd/config/schema/utterance.schema.json",
+        "affectd/systemd/affectd.service",
+        "affectd/systemd/affectd.sysusers",
+        "affectd/systemd/user/affectd.service",
     } <= names
 
 

@@ -1,0 +1,1 @@
+"""The service under systemd: what is put where, and how that is taken back."""
