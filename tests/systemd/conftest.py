@@ -52,7 +52,7 @@ class Household:
 
     def configure(self, text: str = "", **settings: Any) -> None:
         """Write the configuration: for this broker and an open gate, or a text as it is."""
-        mqtt = {"port": self.broker.port, "username": LOGIN["username"]}
+        mqtt = {"host": "127.0.0.1", "port": self.broker.port, "username": LOGIN["username"]}
         emotion = {"bundle": "/opt/affectd/bundle"}
         whole = {"node": "kitchen", "mqtt": mqtt, "emotion": emotion} | settings
         self.machine.write(CONFIGURATION, text or yaml.safe_dump(whole))

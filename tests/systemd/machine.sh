@@ -50,8 +50,8 @@ become_systemd() {
 
 # Ends PID 1, and with it all processes and mounts of the machine.
 clean_up() {
-  kill -KILL "$child" 2>/dev/null || true
-  wait "$child" 2>/dev/null || true
+  kill -KILL "${child:-}" 2>/dev/null || true
+  wait 2>/dev/null || true
   until find "$group" -depth -type d -exec rmdir {} + 2>/dev/null; do
     [ -d "$group" ] || break
     sleep 0.1
@@ -63,19 +63,20 @@ case ${MACHINE_STAGE:-mounts} in
     MACHINE_STAGE=launch exec unshare --mount --propagation private "$0" "$root" "$folder" "$network" "$@" ;;
   launch)
     mount -t tmpfs -o mode=755 tmpfs "$folder"
-    mkdir "$folder"/{upper,work,root} "$group"
+    mkdir "$folder"/{upper,work,root}
     mount -t overlay -o "lowerdir=$root,upperdir=$folder/upper,workdir=$folder/work" \
       overlay "$folder/root"
     own=()
     [ "$network" = shared ] || own=(--net)
     trap '' INT TERM HUP
+    mkdir "$group"
+    trap clean_up EXIT
     (
       echo "$BASHPID" >"$group/cgroup.procs"
       MACHINE_STAGE=inside exec setpriv --pdeathsig KILL unshare --mount --cgroup --pid --fork \
         --uts --ipc "${own[@]}" --kill-child "$0" "$root" "$folder" "$network" "$@"
     ) </dev/null >&2 &
     child=$!
-    trap clean_up EXIT
     inside=
     while [ -z "$inside" ]; do
       sleep 0.05

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, wait_until
-from tests.systemd.machine import PATIENCE_S, Machine
+from tests.systemd.machine import PATIENCE_S, SCRIPT, Machine
 
 pytestmark = pytest.mark.slow
 
@@ -57,3 +57,13 @@ def test_nothing_is_left_of_a_machine_whose_test_was_killed(victim: str, tmp_pat
     wait_until(lambda: not any(map(Path.exists, gone)), "it has gone", PATIENCE_S)
     assert list((tmp_path / "new" / "machine").iterdir()) == []
     assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
+
+
+def test_nothing_is_left_of_a_machine_that_cannot_boot(tmp_path: Path) -> None:
+    for name in ("empty", "folder"):
+        (tmp_path / name).mkdir()
+    command = [str(SCRIPT), str(tmp_path / "empty"), str(tmp_path / "folder"), "shared"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as machine:
+        _, said = machine.communicate(timeout=PATIENCE_S)
+    assert b"No such file or directory" in said
+    assert list(Path("/sys/fs/cgroup").rglob(f"affectd-machine-{machine.pid}")) == []

@@ -120,7 +120,7 @@ def test_no_password_is_needed_where_the_broker_wants_none(
     household: Household, mosquitto: Mosquitto
 ) -> None:
     (household.machine.root / PASSWORD.lstrip("/")).unlink()
-    household.configure(mqtt={"port": mosquitto.port})
+    household.configure(mqtt={"host": "127.0.0.1", "port": mosquitto.port})
     anyone = Listener(mosquitto.port)
     household.start()
     household.wait_for(lambda: published(anyone, "status") == [b"online"], "it is online")

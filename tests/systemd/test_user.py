@@ -50,7 +50,7 @@ class Person:
     def configure(self, port: int) -> None:
         folder = f"{HOME}/.config/affectd"
         self.run("mkdir", "-p", folder, f"{HOME}/.ssh")
-        text = f"node: desk\nmqtt: {{port: {port}}}\nemotion: {{bundle: /opt/affectd/bundle}}\n"
+        text = f"node: desk\nmqtt: {{host: 127.0.0.1, port: {port}}}\nemotion: {{bundle: /opt/affectd/bundle}}\n"
         self.machine.write(f"{folder}/affectd.yaml", text)
 
 
