@@ -104,7 +104,7 @@ homeassistant: $(VENV)/dev.stamp  ## the entities in two real Home Assistants (a
 		HOME_ASSISTANT=$$version tests/home_assistant/tree.sh make || exit 1; done
 	$(BIN)/pytest -m slow tests/home_assistant
 
-raspberrypi: $(VENV)/dev.stamp  ## readings on the Debians of Raspberry Pis, under QEMU (as root; LENGTH)
+raspberrypi: $(VENV)/dev.stamp  ## readings on the Debians of Raspberry Pis, under QEMU (as root; 30 to 50 minutes)
 	@$(call apt,$(TEST_PACKAGES) debootstrap qemu-user-static)
 	$(BIN)/pytest -s -m "slow or not slow" tests/raspberry_pi
 

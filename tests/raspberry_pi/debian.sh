@@ -9,6 +9,8 @@
 set -euo pipefail
 
 [ $# -ge 3 ] || { sed -n '2,8s/^# \?//p' "$0"; exit 2; }
+# Each mount is made in a namespace of this process, so that none is left behind.
+[ -n "${IN_NAMESPACE:-}" ] || IN_NAMESPACE=1 exec unshare --mount "$0" "$@"
 suite=$2 arch=$3
 trees=${TREES:-$(cd "$(dirname "$0")/../.." && pwd)/build/raspberry-pi}
 tree=$trees/$suite-$arch
@@ -29,8 +31,7 @@ register() {
   [ -e $formats/qemu-$machine ] || cat /usr/lib/binfmt.d/qemu-$machine.conf >$formats/register
 }
 
-# Becomes a command in the tree, with mounts in a namespace of its own, so that none is left behind.
-# LiteRT crashes when it reads of another machine's processor.
+# Becomes a command in the tree. LiteRT crashes when it reads of another machine's processor.
 become() {
   local folder=$1
   shift
@@ -39,12 +40,12 @@ become() {
   cp -L /etc/resolv.conf /etc/hosts "$tree/etc/"
   cp -L /etc/ssl/certs/ca-certificates.crt "$tree/etc/ssl/certs/"
   [ ! -e /etc/pip.conf ] || cp -L /etc/pip.conf "$tree/etc/"
-  exec unshare --mount bash -c '
-    tree=$1 folder=$2; shift 2
-    mount -t proc proc "$tree/proc" && mount --bind "$tree/etc/cpuinfo" "$tree/proc/cpuinfo"
-    mount --rbind /dev "$tree/dev" && mount --bind "$folder" "$tree/mnt"
-    mount --bind /sys "$tree/sys" && mount -o remount,bind,ro "$tree/sys"
-    exec chroot "$tree" "$@"' - "$tree" "$folder" \
+  mount -t proc proc "$tree/proc"
+  mount --bind "$tree/etc/cpuinfo" "$tree/proc/cpuinfo"
+  mount --rbind /dev "$tree/dev"
+  mount --bind /sys "$tree/sys" && mount -o remount,bind,ro "$tree/sys"
+  mount --bind "$folder" "$tree/mnt"
+  exec chroot "$tree" \
     env -i -C /mnt HOME=/root LANG=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin QEMU_CPU=$cpu \
     DEBIAN_FRONTEND=noninteractive PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
     ${PIP_INDEX_URL:+PIP_INDEX_URL="$PIP_INDEX_URL"} \
