@@ -146,11 +146,11 @@ build/recorded_music: | $(VENV)/dev.stamp
 	@ln -sfn /usr/share/games/singularity/music $@.part/singularity
 	@mv $@.part $@
 
-deb: wheel  ## build dist/affectd_*.deb with all it needs but Python and PortAudio (on Debian; 3 minutes)
+deb: wheel  ## build dist/affectd_*.deb with all it needs but Python and PortAudio (on Debian; 1 minute)
 	@$(call apt,$(DEB_PACKAGES))
 	packaging/deb.sh $$(ls -t dist/affectd-*.whl | head -n 1)
 
-packagetest: deb $(VENV)/dev.stamp  ## the Debian package in a clean Debian (as root; 5 minutes)
+packagetest: deb $(VENV)/dev.stamp  ## the Debian package in a clean Debian and under systemd (as root; 9 minutes)
 	@$(call apt,$(TEST_PACKAGES) debootstrap lintian)
 	$(BIN)/pytest -m slow tests/install
 
