@@ -42,10 +42,13 @@ make_debian() {
   fi
   local mirror
   mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' |
-    grep -m1 '/debian/*$' || echo http://deb.debian.org/debian)
+    grep -m1 '/debian/*$' || true) # else debootstrap knows one
+  # Given the name of a script, it wants that of a mirror too; an older one does not know newer suites.
+  [ -e "/usr/share/debootstrap/scripts/$suite" ] ||
+    ln -s sid "/usr/share/debootstrap/scripts/$suite"
   debootstrap --variant=minbase \
     --include="python$python,python$python-venv,ca-certificates${debs:+,$debs}" \
-    "$suite" "$tree" "$mirror" /usr/share/debootstrap/scripts/sid
+    "$suite" "$tree" ${mirror:+"$mirror"}
   touch "$tree/etc/debian-is-complete"
 }
 
