@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from affectd.daemon.publish.feed import SOCKET
 from tests.bundles import gated
 from tests.conftest import AFFECTD, Listener, Mosquitto, SoundServer, wait_until
 from tests.system_calls import by_target, given, traced
@@ -162,6 +163,8 @@ def test_no_audio_leaves_the_service_and_all_that_does_has_a_known_place(
     systemd.bind(str(tmp_path / "notify"))
     strace = start(*traced(tmp_path / "trace"), *AFFECTD, "run")
     wait_until(sound_server.recordings, "the microphone is open", LIMIT_S)
+    watch_socket, watcher = tmp_path / "sound" / "affectd" / SOCKET, socket.socket(socket.AF_UNIX)
+    watcher.connect(str(watch_socket))
     sound_server.play(heard)
     wait_until_read(listener, 2)
     (pid,) = map(int, Path(f"/proc/{strace.pid}/task/{strace.pid}/children").read_text().split())
@@ -170,6 +173,8 @@ def test_no_audio_leaves_the_service_and_all_that_does_has_a_known_place(
     os.kill(pid, signal.SIGTERM)
     assert strace.wait(LIMIT_S) == 0
     systemd.close()
+    watched = b"".join(iter(lambda: watcher.recv(1 << 16), b""))
+    watcher.close()
 
     calls = list(given(tmp_path / "trace"))
     assert {one.call for one in calls} <= SEEN
@@ -182,11 +187,18 @@ def test_no_audio_leaves_the_service_and_all_that_does_has_a_known_place(
         str(state / "voice-kitchen.json.new"),
     }
     sound_socket = str(tmp_path / "sound" / "native")
+    readers = {to for to in sent if to.endswith(f',"{watch_socket}"]')}
+    unbound = {to.replace(f',"{watch_socket}"', "") for to in readers}
+    opened = {str(watch_socket.with_suffix(".lock")), "/dev/tty"}  # and never written
     known = {*own, broker, sound_socket, str(tmp_path / "notify"), *WITHOUT_TARGET}
+    known |= readers | unbound | opened
     awaited = {f"port {one.to.rpartition(':')[2][:-1]}" for one in calls if one.call == "listen"}
     strange = {to for to in sent.keys() - known - awaited if not USUAL.fullmatch(to)}
     assert strange == set()
     assert leaks(sound, sent) == {}
+    assert all(sent[to] == b"" for to in opened & sent.keys())
+    assert b"".join(sent[to] for to in readers if "->" in to) == watched
+    assert b'"level"' in watched
     assert len(sent[sound_socket]) < CONTROL
     # What the broker got is what anyone can read there.
     messages = sum(len(one.topic) + len(one.payload) + PACKET for one in listener.messages)
