@@ -75,7 +75,8 @@ def given(trace: Path) -> Iterator[Given]:
             continue
         if to.startswith(("TCP", "UDP", "UNIX")):
             to = address or peers.get(descriptor, to)
-        data = b"".join(_strings(line))
+        # The name of a target is no data, though that of a socket stands in quotes too.
+        data = b"".join(_strings(words[target.end() :] if target else words))
         yield from _carried(call, words, to, data)
 
 
@@ -108,10 +109,10 @@ def by_target(calls: Iterable[Given]) -> dict[str, bytes]:
     return {to: b"".join(parts) for to, parts in joined.items()}
 
 
-def _strings(line: str) -> Iterator[bytes]:
-    for text, is_short in STRING.findall(line):
+def _strings(words: str) -> Iterator[bytes]:
+    for text, is_short in STRING.findall(words):
         if is_short:
-            raise ValueError(f"strace has shortened what was given: {line[:200]}")
+            raise ValueError(f"strace has shortened what was given: {words[:200]}")
         yield bytes.fromhex(text.replace("\\x", ""))
 
 
