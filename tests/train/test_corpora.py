@@ -74,7 +74,7 @@ def test_speaker_and_label_come_from_the_publishers_file_names(
     assert only_clip(key, tmp_path) == (f"{people}_{expected[0]}", *expected[1:])
 
 
-@pytest.mark.parametrize("key", set(LAYOUTS) - {"indian"})
+@pytest.mark.parametrize("key", sorted(set(LAYOUTS) - {"indian"}))
 def test_the_example_that_errors_show_is_one_of_the_corpus(key: str, tmp_path: Path) -> None:
     record(tmp_path, LAYOUTS[key].example)
     assert len(load(key, tmp_path).clips) == 1
