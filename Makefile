@@ -24,9 +24,11 @@ DEB_PACKAGES := dpkg-dev debhelper help2man python3 python3-venv
 # The newest that runs on Debian 12's Node.js 18; Node-RED 5 needs Node.js 22.9.
 NODE_RED := 4.1.15
 FUZZ_S ?= 60
+# Many tests wait for sound and brokers, so there are more of them at a time than cores.
+WORKERS ?= --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help run test lint format schemas docs fuzz bench hour soak kills privacy throughput wear browser nodered \
-	homeassistant raspberrypi systemd evaluate gate ablate ancestor bundle wheel deb packagetest clean
+	homeassistant raspberrypi systemd evaluate gate ablate ancestor bundle wheel deb packagetest lifetest clean
 
 help:  ## list the chores
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -43,7 +45,7 @@ run: $(VENV)/run.stamp  ## listen to the default microphone, or play the demo if
 
 test: lint  ## ruff, mypy and all tests
 	@$(call apt,$(TEST_PACKAGES))
-	$(BIN)/pytest
+	$(BIN)/pytest $(WORKERS)
 
 lint: $(VENV)/dev.stamp  ## ruff and mypy --strict
 	$(BIN)/ruff check .
@@ -153,6 +155,10 @@ deb: wheel  ## build dist/affectd_*.deb with all it needs but Python and PortAud
 packagetest: deb $(VENV)/dev.stamp  ## the Debian package in a clean Debian and under systemd (as root; 9 minutes)
 	@$(call apt,$(TEST_PACKAGES) debootstrap lintian)
 	$(BIN)/pytest -m slow tests/install
+
+lifetest: deb $(VENV)/dev.stamp  ## the package on a fresh Debian under systemd, from installation to removal (as root; 3 minutes)
+	@$(call apt,$(TEST_PACKAGES) debootstrap)
+	$(BIN)/pytest -m slow tests/install/test_whole_life.py
 
 wheel: | $(BIN)/pip  ## build dist/affectd-*.whl
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .

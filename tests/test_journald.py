@@ -70,11 +70,10 @@ def journald(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Journa
 
 @pytest.fixture
 def logger(journald: Journald) -> Iterator[logging.Logger]:
-    logger, handler = logging.getLogger("affectd.journal-test"), JournalHandler()
-    logger.setLevel(logging.DEBUG)
+    # One that pytest does not know: it cannot hand on what is no Unicode to who reports it.
+    logger, handler = logging.Logger("affectd.journal-test", logging.DEBUG), JournalHandler()
     logger.addHandler(handler)
     yield logger
-    logger.removeHandler(handler)
     handler.close()
 
 

@@ -23,10 +23,9 @@ PACKAGES = [
 # What came later: newer ones give the entities their ids by it, and show what a mood may be.
 LATER = {"default_entity_id", "options"}
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="it is for Python 3.11 alone"),
-]
+pytestmark = pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="it is for Python 3.11 alone"
+)
 
 
 @pytest.fixture
@@ -36,9 +35,7 @@ def interpreter() -> Path:
     python = folder / "bin" / "python"
     if not (folder / "is-complete").exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "uv"], check=True)
-        uv = str(folder / "bin" / "uv")
-        install = [uv, "pip", "install", "--quiet", "--python", str(python)]
+        install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", python]
         subprocess.run([*install, *PACKAGES], check=True)  # pip takes minutes over it
         (folder / "is-complete").touch()
     return python
