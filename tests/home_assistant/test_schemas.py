@@ -35,7 +35,7 @@ def interpreter() -> Path:
     python = folder / "bin" / "python"
     if not (folder / "is-complete").exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", python]
+        install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", str(python)]
         subprocess.run([*install, *PACKAGES], check=True)  # pip takes minutes over it
         (folder / "is-complete").touch()
     return python
