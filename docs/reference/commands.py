@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final
 
-from affectd.daemon import cli
+from affectd.daemon import arguments
 from affectd.export import cli as export
 from affectd.train import cli as train
 
@@ -15,7 +15,7 @@ WIDTH: Final = 76  # of a line of help
 def parsers() -> Iterator[argparse.ArgumentParser]:
     """Each command's parser, the whole before its parts."""
     stages = {"train": train.parser(), "export": export.parser()}
-    yield from _tree(cli.parser(), stages)
+    yield from _tree(arguments.parser(), stages)
 
 
 def _tree(
