@@ -127,7 +127,7 @@ class Service:
         self._publish_speech()
         self._follow_health()
         try:
-            for block in self._source.blocks(stop):
+            for block in self._source.blocks(stop, lambda: not self._ear.is_stirring):
                 self._take(block)
                 on_turn(self._source.hearing)
             if not stop.is_set():

@@ -4,7 +4,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -23,7 +23,7 @@ from affectd.daemon.capture.portaudio import (
     surroundings,
     usual_rates_hz,
 )
-from affectd.daemon.capture.source import Block, Hearing, State
+from affectd.daemon.capture.source import BLOCK_S, CALM_BLOCK_S, Block, Hearing, State
 from affectd.daemon.capture.watch import Watch
 from affectd.daemon.errors import AudioHangsError, DeviceError
 from affectd.daemon.events import Event, about
@@ -32,7 +32,6 @@ from affectd.daemon.wipe import wipe_kept_blocks
 
 logger = logging.getLogger(__name__)
 
-POLL_S: Final = 0.03
 TURN_S: Final = 0.5  # at most between two blocks, if only empty ones
 PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0)  # before another attempt to open; the last one ever after
 PAUSED: Final = "it was told not to listen"
@@ -112,18 +111,21 @@ class Microphone:
         """Resume if it may be listened, else pause."""
         self.resume() if may else self.pause()
 
-    def blocks(self, stop: threading.Event) -> Iterator[Block]:
+    def blocks(
+        self, stop: threading.Event, is_calm: Callable[[], bool] = lambda: False
+    ) -> Iterator[Block]:
         """Yield what is heard until stop is set, whatever becomes of the device.
 
+        is_calm: whether it is enough to look seldom for what was heard.
         Raises AudioHangsError, and has failed, if the audio library does not return from a call.
         """
         try:
-            yield from self._blocks(stop)
+            yield from self._blocks(stop, is_calm)
         except AudioHangsError as error:
             self._tell("failed", str(error))
             raise
 
-    def _blocks(self, stop: threading.Event) -> Iterator[Block]:
+    def _blocks(self, stop: threading.Event, is_calm: Callable[[], bool]) -> Iterator[Block]:
         self._until_s = _now()
         failures = 0
         while not stop.is_set():
@@ -146,7 +148,7 @@ class Microphone:
                 self._look_if_alone(failures)
                 continue
             before = self._heard
-            yield from self._listen(stream, pauses, stop)
+            yield from self._listen(stream, pauses, stop, is_calm)
             failures = 1 if self._heard > before else failures + 1
             if self._pauses == pauses and not stream.gave_way and not stop.is_set():
                 self._look_if_alone(failures)
@@ -178,7 +180,9 @@ class Microphone:
         )
         return stream
 
-    def _listen(self, stream: Stream, pauses: int, stop: threading.Event) -> Iterator[Block]:
+    def _listen(
+        self, stream: Stream, pauses: int, stop: threading.Event, is_calm: Callable[[], bool]
+    ) -> Iterator[Block]:
         """Yield blocks until the stream must be given up, and close it.
 
         pauses: so many were counted before it was opened; another one ends it.
@@ -187,16 +191,16 @@ class Microphone:
         overflows, turn_s = self.hearing.overflows, _now()
         reason: str | None = None
         try:
-            while reason is None and self._pauses == pauses and not stop.wait(POLL_S):
+            while reason is None and self._pauses == pauses:
+                if stop.wait(CALM_BLOCK_S if is_calm() else BLOCK_S):
+                    break
                 raw, now_s = stream.ring.read(), _now()
                 # All alike: an amplifier behind a closed switch may leave an offset.
                 wanted = raw if self._channel is None else raw[:, self._channel - 1]
                 is_still = bool((wanted == wanted[:1]).all())
                 reason = watch.push(now_s, len(raw), is_still)
                 if stream.ended.is_set():
-                    reason = (
-                        GAVE_WAY if stream.gave_way else "the sound system has ended its stream"
-                    )
+                    reason = GAVE_WAY if stream.gave_way else ENDED
                 self.hearing = replace(
                     self.hearing,
                     overflows=overflows + stream.overflows,
@@ -255,7 +259,7 @@ class Microphone:
         """Let time pass, until stop is set or pause() or resume() was called."""
         was_paused, end_s = self.is_paused, _now() + pause_s
         yield Block()
-        while _now() < end_s and self.is_paused == was_paused and not stop.wait(POLL_S):
+        while _now() < end_s and self.is_paused == was_paused and not stop.wait(CALM_BLOCK_S):
             pass
 
     def _lose(self, reason: str) -> None:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd.daemon.capture.converter import RATES_HZ, Converter, is_rate
-from affectd.daemon.capture.source import Block, Hearing
+from affectd.daemon.capture.source import BLOCK_S, CALM_BLOCK_S, Block, Hearing
 from affectd.daemon.errors import RecordingError
 from affectd.daemon.speech.vad import RATE_HZ
 
-PACED_BLOCK_S = 0.03
 FAST_BLOCK_S = 1.0
 
 
@@ -57,17 +56,24 @@ class Recording:
         """A recording is always heard."""
         return Hearing("listening", device=self.name, rate_hz=RATE_HZ)
 
-    def blocks(self, stop: threading.Event) -> Iterator[Block]:
+    def blocks(
+        self, stop: threading.Event, is_calm: Callable[[], bool] = lambda: False
+    ) -> Iterator[Block]:
         """Yield mono 16 kHz blocks until the recording ends or stop is set.
 
-        Raises RecordingError at a sample that is not a number.
+        is_calm: whether longer ones will do, where they keep a microphone's pace. Raises
+        RecordingError at a sample that is not a number.
         """
         began = time.monotonic()
         # As if it had just been recorded, so that no reading lies in the future.
         self._began = time.time() - (self.duration_s if self._fast else 0)
         with _opened(self._path) as file:
             converter = Converter(file.samplerate, self._channel)
-            size = max(1, round(file.samplerate * (FAST_BLOCK_S if self._fast else PACED_BLOCK_S)))
+
+            def size() -> int:
+                paced_s = CALM_BLOCK_S if is_calm() else BLOCK_S
+                return max(1, round(file.samplerate * (FAST_BLOCK_S if self._fast else paced_s)))
+
             read = 0
             for block in _read(self._path, file, size):
                 read += len(block)
@@ -102,12 +108,12 @@ def _soundfile() -> ModuleType:
     return soundfile  # type: ignore[no-any-return]
 
 
-def _read(path: Path, file: Any, size: int) -> Iterator[NDArray[np.float32]]:
+def _read(path: Path, file: Any, size: Callable[[], int]) -> Iterator[NDArray[np.float32]]:
     soundfile = _soundfile()
     at = 0
     while True:
         try:
-            block = file.read(size, dtype="float32", always_2d=True)
+            block = file.read(size(), dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
             raise RecordingError(
                 f"{path} is damaged at {at / file.samplerate:.2f} s: {error}"

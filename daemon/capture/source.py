@@ -1,13 +1,15 @@
 """What the service listens to."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+BLOCK_S: Final = 0.03  # of audio at a time that comes at the pace of a microphone
+CALM_BLOCK_S: Final = 0.12  # while nobody speaks: to wake up costs more than to work on a frame
 State = Literal["opening", "listening", "silent", "lost", "paused", "failed"]
 
 
@@ -50,10 +52,13 @@ class Source(Protocol):
     def position(self) -> int:
         """Samples at 16 kHz since the capture began until now, those included that were missed."""
 
-    def blocks(self, stop: threading.Event) -> Iterator[Block]:
+    def blocks(
+        self, stop: threading.Event, is_calm: Callable[[], bool] = lambda: False
+    ) -> Iterator[Block]:
         """Yield blocks as they come, mono, 16 kHz, until the source ends or stop is set.
 
-        A microphone yields at least every 0.5 s, if only an empty block.
+        is_calm: whether nobody seems to speak, so that what is heard may come later, and more of it
+        at a time. A microphone yields at least every 0.5 s, if only an empty block.
         """
 
     def time_of(self, sample: int) -> float:

@@ -45,6 +45,11 @@ class Ear:
         return self._segmenter.is_speaking
 
     @property
+    def is_stirring(self) -> bool:
+        """Whether an utterance is being spoken, or might be about to begin."""
+        return self.is_speaking or self.is_voiced
+
+    @property
     def position(self) -> int:
         """Sample index behind the last whole frame, skipped ones counted."""
         return self._segmenter.position
