@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BLOCK_S: Final = 0.03  # of audio at a time that comes at the pace of a microphone
-CALM_BLOCK_S: Final = 0.12  # while nobody speaks: to wake up costs more than to work on a frame
+CALM_BLOCK_S: Final = 0.15  # while nobody speaks: to wake up costs more than to work on a frame
 State = Literal["opening", "listening", "silent", "lost", "paused", "failed"]
 
 
