@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd.daemon.capture.ring import Ring
+from affectd.daemon.capture.source import BLOCK_S
 from affectd.daemon.errors import AudioHangsError, DeviceError
 from affectd.daemon.speech.vad import RATE_HZ
 
@@ -124,6 +125,7 @@ class Stream:
             self._stream = sd.InputStream(
                 device=device.index,
                 samplerate=self.rate_hz,
+                blocksize=round(BLOCK_S * self.rate_hz),  # left to itself, 4 times as many wake up
                 channels=self.channels,
                 dtype="int16",
                 callback=self._write,
