@@ -1,4 +1,5 @@
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -79,13 +80,16 @@ def run(
     voice: Voice | None = None,
     decisions: Decisions | None = None,
     control: Control | None = None,
+    on_heard: Callable[[NDArray[np.int16], bool], None] = lambda *_: None,
 ) -> Collector:
     collector = Collector()
     ear = Ear(FeatureSpec(), SegmenterSpec(), DEFAULT_MODE)
     voice = voice or new_voice(classifier)
     source, decisions = Recording(path, fast=fast), decisions or Decisions()
-    publishers = [collector]
-    service = Service("kitchen", source, ear, classifier, voice, decisions, publishers, control)
+    service = Service(
+        *("kitchen", source, ear, classifier, voice, decisions, [collector], control),
+        on_heard=on_heard,
+    )
     service.run(threading.Event())
     return collector
 
@@ -109,6 +113,24 @@ def heard(open_gate: Classifier) -> Collector:
 
 def test_a_recording_becomes_readings(heard: Collector) -> None:
     assert len(heard.of(UtteranceMessage)) >= 8
+
+
+def test_what_is_spoken_is_taken_at_once_and_silence_more_of_it_at_a_time(
+    open_gate: Classifier, tmp_path: Path
+) -> None:
+    silence, sizes = np.zeros(32_000, np.int16), []
+    path = tmp_path / "silence_speech_silence.wav"
+    sound = np.concatenate([silence, Recording(DEMO).samples()[:64_000], silence])
+    soundfile.write(path, sound, 16_000)
+    paced = run(path, open_gate, fast=False, on_heard=lambda b, _: sizes.append(b.size))
+    blocks, at = np.array(sizes), np.cumsum([0, *sizes[:-1]])
+    assert set(blocks[at < 30_000]) == {2_400}
+    assert np.median(blocks[(at > 36_000) & (at < 96_000)]) == 480
+    assert max(blocks[at > 112_000]) == 2_400
+    told = [asdict(r) | {"id": "", "time": "", "latency_ms": 0} for r in paced.of(UtteranceMessage)]
+    fast = run(path, open_gate).of(UtteranceMessage)
+    assert told == [asdict(r) | {"id": "", "time": "", "latency_ms": 0} for r in fast]
+    assert told
 
 
 @pytest.mark.parametrize("offset", [-2000, 2000])

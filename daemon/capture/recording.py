@@ -69,10 +69,11 @@ class Recording:
         self._began = time.time() - (self.duration_s if self._fast else 0)
         with _opened(self._path) as file:
             converter = Converter(file.samplerate, self._channel)
+            rate_hz: int = file.samplerate
 
             def size() -> int:
                 paced_s = CALM_BLOCK_S if is_calm() else BLOCK_S
-                return max(1, round(file.samplerate * (FAST_BLOCK_S if self._fast else paced_s)))
+                return max(1, round(rate_hz * (FAST_BLOCK_S if self._fast else paced_s)))
 
             read = 0
             for block in _read(self._path, file, size):

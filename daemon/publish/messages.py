@@ -171,7 +171,7 @@ class DiagnosticsMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
 
 class LevelMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How loud it is now: to those who watch on this machine, about ten times a second."""
+    """How loud it is now: to those who watch on this machine, seven to ten times a second."""
 
     node: Annotated[str, Meta(description="the affectd that hears it", min_length=1)]
     level_dbfs: Annotated[float, Meta(le=0, description="RMS since the one before")]
