@@ -102,9 +102,11 @@ class Table:
         _name_networks(watch)
         blocks = Recording.blocks
 
-        def followed(recording: Recording, stop: threading.Event) -> Iterator[Any]:
+        def followed(
+            recording: Recording, stop: threading.Event, is_calm: Callable[[], bool]
+        ) -> Iterator[Any]:
             self.begin()  # the start-up ends here
-            for block in blocks(recording, stop):
+            for block in blocks(recording, stop, is_calm):
                 yield block
                 self.turn(recording.position / RATE_HZ)
 
