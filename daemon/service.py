@@ -98,7 +98,7 @@ class Service:
     ) -> None:
         """control: what is told to the node while it runs; backlog: what the broker has not had.
 
-        on_heard: is called with each block of samples, and whether the newest are voiced.
+        on_heard: is called with each block of samples, and whether some of them are voiced.
         """
         self._node, self._control, self._backlog = node, control or Control(), backlog
         self._on_heard = on_heard
@@ -146,7 +146,9 @@ class Service:
             self._is_hearing = True
             logger.info("hearing %s", self._source.name, extra=about(self._node))
         self._ear.skip(block.skipped)
+        is_voiced = False
         for heard in self._ear.push(block.samples):
+            is_voiced = is_voiced or self._ear.is_voiced
             self._follow_speech(self._ear.is_speaking)
             if heard is not None:
                 self._publish(heard, arrived)
@@ -163,7 +165,7 @@ class Service:
         if self._control.take_reset():
             self._voice.forget()
         self._follow_health()
-        self._on_heard(block.samples, self._ear.is_voiced)
+        self._on_heard(block.samples, is_voiced)
 
     def _follow_speech(self, is_speaking: bool) -> None:
         is_speaking = self._presence.push(is_speaking, self._ear.position)

@@ -27,6 +27,11 @@ class Case:
     listen_s: float  # how long the microphones are heard
     tell: Callable[[str], None]  # what is done now, for a person who waits
 
+    @property
+    def is_of_system(self) -> bool:
+        """Whether it is systemd's service, which has a user of its own."""
+        return FOLDERS.keys() <= self.environment.keys()
+
     def of_node(self, node: str, message: str) -> str:
         """A message that names its node, where there are several."""
         return f"{node}: {message}" if self.settings.rooms else message

@@ -29,8 +29,8 @@ def check(case: Case) -> Iterator[Finding]:
         yield of_root
         return
     if not os.access(there, may):
-        message = f"{there} cannot be written by this user"
-        yield wrong("log", Problem.LOG_UNUSABLE, message, **facts)
+        problem = Problem.NOT_PERMITTED if case.is_of_system else Problem.LOG_UNUSABLE
+        yield wrong("log", problem, f"{there} cannot be written by this user", **facts)
         return
     size, in_memory = there.stat().st_size if is_there else 0, is_in_memory(there)
     facts |= {"bytes": size, "in_memory": in_memory}

@@ -25,7 +25,8 @@ PROPERTIES: Final = (
     "Result",
 )
 MOST_RESTARTS: Final = 3
-MOST_EXPOSED: Final = 2.0  # of 10, which is a program without any sandbox
+# Of 10, which is a program without any sandbox; a person's systemd can take away less.
+MOST_EXPOSED: Final = {"--system": 2.0, "--user": 5.0}
 ANSWER_S: Final = 10.0
 
 
@@ -41,7 +42,7 @@ def check(case: Case) -> Iterator[Finding]:  # noqa: ARG001
             if scope == "--user" and not (LINGER / getpass.getuser()).exists():
                 yield wrong("unit", Problem.UNIT_NO_LINGER, "it ends when this user logs out")
             if (exposed := exposure(scope, shown.get("FragmentPath", ""))) is not None:
-                yield from judge_exposure(exposed)
+                yield from judge_exposure(exposed, MOST_EXPOSED[scope])
             return
     yield wrong("unit", Problem.UNIT_NOT_INSTALLED, f"there is no {UNIT}")
 
@@ -94,12 +95,12 @@ def exposure(scope: str, path: str) -> float | None:
     return float(found[1]) if found else None
 
 
-def judge_exposure(exposed: float) -> Iterator[Finding]:
-    """exposed: from 0 to 10."""
-    facts = {"exposure": exposed, "limit": MOST_EXPOSED}
+def judge_exposure(exposed: float, most: float) -> Iterator[Finding]:
+    """exposed: from 0 to 10; most: that is well."""
+    facts = {"exposure": exposed, "limit": most}
     told = f"its sandbox leaves it exposed by {exposed:g} of 10"
-    if exposed > MOST_EXPOSED:
-        message = f"{told}, more than {MOST_EXPOSED:g}"
+    if exposed > most:
+        message = f"{told}, more than {most:g}"
         yield wrong("unit", Problem.UNIT_EXPOSED, message, **facts)
     else:
         yield well("unit", told, **facts)

@@ -21,6 +21,7 @@ from affectd.daemon.publish.messages import MoodMessage, UtteranceMessage
 logger = logging.getLogger(__name__)
 
 STRETCH_S: Final = 300.0  # a state that lasts is noted anew so often
+UNTOLD_S: Final = 180.0  # a state that was not told for so long is not known to have lasted
 CHECKPOINT_READINGS: Final = 500  # between two times that the write-ahead log is emptied
 MOST_OWED: Final = 10_000  # acknowledgements that wait for room
 
@@ -60,6 +61,7 @@ class _Span:
     state: State
     reason: str
     until: str  # when it was last told
+    told_s: tuple[float, float]  # the same, by the clock that runs and by the wall clock
     noted_s: float  # since boot, when `until` was last written
 
 
@@ -90,14 +92,13 @@ class Journal:
         """
         self.path = path
         self._bounds = JournalBounds(rows, days, wall_s, running_s)
-        self._running_s = running_s
+        self._wall_s, self._running_s = wall_s, running_s
         self._lock = threading.Lock()  # guards the next
         self._owed: dict[str, None] = {}  # ids that are acknowledged, but found no room yet
         self._moods: dict[str, str] = {}  # node -> the newest
         self._spans: dict[str, _Span] = {}  # by node
         self._to_checkpoint = CHECKPOINT_READINGS
-        self._store = JournalStore(path, self._forget)
-        self._store.begin(self._bounds.begin)
+        self._store = JournalStore(path, self._begin)
 
     def add(self, message: UtteranceMessage) -> bool:
         """Enter a reading, before it is published; it is unsent until it is acknowledged.
@@ -194,15 +195,17 @@ class Journal:
         """Enter the state that a node is in, to be told at each change and about every minute.
 
         A state that is told again lasts longer; that is written every STRETCH_S at most, so that
-        of a process that dies the last minutes are missing, and not made up. why: reason of the
-        state, for people. now: ISO time, as messages have it.
+        of a process that dies the last minutes are missing, and not made up. Where nothing was told
+        for long, as while the machine sleeps, or the clock was set, nothing is known: what is told
+        next begins anew. why: reason of the state, for people. now: ISO time, as messages have it.
         """
-        span = self._spans.get(node)
-        if span is None or (span.state, span.reason) != (state, why):
+        span, told_s = self._spans.get(node), (self._running_s(), self._wall_s())
+        is_known = span is not None and _follows(span.told_s, told_s)
+        if span is None or not is_known or (span.state, span.reason) != (state, why):
             if not self._write(lambda sql: self._begin_span(sql, node, state, why, now)):
                 self._spans.pop(node, None)
         else:
-            span.until = max(span.until, now)
+            span.until, span.told_s = max(span.until, now), told_s
             if self._running_s() - span.noted_s >= STRETCH_S:
                 self._write(lambda sql: self._stretch(sql, node))
 
@@ -219,17 +222,19 @@ class Journal:
     def _begin_span(
         self, connection: sqlite3.Connection, node: str, state: State, why: str, now: str
     ) -> None:
+        told_s = self._running_s(), self._wall_s()
         if last := self._spans.get(node):
-            last.until = max(last.until, now)
+            if _follows(last.told_s, told_s):
+                last.until = max(last.until, now)
             self._stretch(connection, node)
         added = connection.execute(
             "INSERT INTO listening (node, time, until, state, reason, kept_s, entered_s) "
             "VALUES (?, ?, ?, ?, ?, ?, ?)",
             (node, now, now, state, why, *self._bounds.now()),
         )
-        self._bounds.drop(connection, "listening")
+        self._bounds.drop_all(connection)
         entry = added.lastrowid or 0
-        self._spans[node] = _Span(entry, state, why, now, self._running_s())
+        self._spans[node] = _Span(entry, state, why, now, told_s, self._running_s())
 
     def _stretch(self, connection: sqlite3.Connection, node: str) -> None:
         span = self._spans.get(node)
@@ -239,6 +244,7 @@ class Journal:
             "UPDATE listening SET until = ?, kept_s = ?, entered_s = ? WHERE entry = ?",
             (span.until, *self._bounds.now(), span.entry),
         )
+        self._bounds.drop_all(connection)
         span.noted_s = self._running_s()
 
     def _give_up(self, node: str, entries: list[int]) -> None:
@@ -282,10 +288,20 @@ class Journal:
                     self._owed.pop(id_, None)
         return is_written
 
-    def _forget(self) -> None:
-        """Another file has taken the journal's place, and holds none of these."""
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        """Nothing of this run is in the file, which is new or was just opened."""
         self._moods.clear()
         self._spans.clear()
+        self._bounds.begin(connection)
+
+
+def _follows(before: tuple[float, float], now: tuple[float, float]) -> bool:
+    """Whether so little time has passed, by both clocks, that a state has lasted.
+
+    Each: seconds by the clock that runs, which counts sleep as well, and by the wall clock.
+    """
+    passed_s, wall_passed_s = now[0] - before[0], now[1] - before[1]
+    return passed_s <= UNTOLD_S and abs(wall_passed_s - passed_s) <= UNTOLD_S
 
 
 def _decoded(payload: str) -> UtteranceMessage | None:

@@ -27,7 +27,8 @@ def since_boot_s() -> float:
 class JournalBounds:
     """At most `rows` readings, and as many moods and states, none older than `days`.
 
-    The oldest go first, a hundredth at once, whenever something is entered and at the start. How
+    The oldest go first, a hundredth at once, whenever something is entered, at the start and
+    every some minutes. How
     old something is follows a clock that nobody can set; between two runs only the wall clock can
     tell, and so that a wrong one cannot empty the journal, such a gap counts for half of `days` at
     most.
@@ -45,13 +46,17 @@ class JournalBounds:
     def begin(self, connection: sqlite3.Connection) -> None:
         """Find out how long there has been a journal, and drop what is too much or too old."""
         self._began_s = self._running_s() - self._kept_until_now_s(connection)
-        self.drop_readings(connection)
-        for table in ("moods", "listening"):
-            self.drop(connection, table)
+        self.drop_all(connection)
 
     def now(self) -> tuple[int, int]:
         """What an entry of now has as kept_s and entered_s."""
         return self._kept_s(), int(self._wall_s())
+
+    def drop_all(self, connection: sqlite3.Connection) -> None:
+        """Drop what is too much or too old of everything."""
+        self.drop_readings(connection)
+        for table in ("moods", "listening"):
+            self.drop(connection, table)
 
     def drop_readings(self, connection: sqlite3.Connection) -> None:
         """Drop the oldest readings if there are too many or too old ones.

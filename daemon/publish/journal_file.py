@@ -132,8 +132,19 @@ def is_damage(error: BaseException) -> bool:
     return code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
-def reason(error: Exception) -> str:
+def is_of_disk(error: BaseException) -> bool:
+    """Whether an error says that the disk is full or fails, which may pass."""
+    cause = error.__cause__ or error
+    if isinstance(cause, OSError):
+        return cause.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+    return code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+
+
+def reason(error: BaseException) -> str:
     """What went wrong, for people."""
+    if isinstance(error, JournalError) and error.__cause__ is not None:
+        return reason(error.__cause__)
     return (isinstance(error, OSError) and error.strerror) or str(error)
 
 

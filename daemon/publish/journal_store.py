@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from affectd.daemon.errors import JournalError
 from affectd.daemon.publish.journal_file import (
     is_damage,
+    is_of_disk,
     open_journal,
     reason,
     set_aside,
@@ -31,33 +32,21 @@ class JournalStore:
     anew, and so is a damaged one, which is set aside.
     """
 
-    def __init__(self, path: Path, on_new: Callable[[], None]) -> None:
-        """Open the journal, or make one, and its folder. Raises JournalError if that fails.
+    def __init__(self, path: Path, on_open: Callable[[sqlite3.Connection], None]) -> None:
+        """Open the journal, or make one, and its folder.
 
-        on_new: called, before anything is asked of it, when another file has taken the place of
-        the one that was open. It must not call the store.
+        on_open: the first change, in a transaction, whenever a file is opened. It must not call
+        the store. Raises JournalError if the file cannot be written, but not on a disk that is full
+        or fails.
         """
         self.path = path
-        self._on_new = on_new
+        self._on_open = on_open
         self._lock = threading.Lock()  # guards all below; nothing but SQLite is called under it
         self._missing = 0  # readings, since the journal could not be written
         self._is_failing = self._is_closed = False
         self._place = (0, 0)  # device and inode of the file that is open
-        self._connection: sqlite3.Connection | None = open_journal(path, check=was_left_open(path))
-
-    def begin(self, change: Callable[[sqlite3.Connection], None]) -> None:
-        """Make the first change. Raises JournalError if that fails, and closes the file."""
-        try:
-            self._place = self._place_now()
-            connection = self._connected()
-            with transaction(connection):
-                change(connection)
-        except (OSError, sqlite3.Error) as error:
-            self._disconnect()
-            raise JournalError(
-                f"the journal of readings {self.path} cannot be written ({reason(error)}); "
-                "make room, or set journal.path to a file that this user may write"
-            ) from error
+        self._connection: sqlite3.Connection | None = None
+        self._begin()
 
     def read(self, question: str, *values: object) -> list[Any]:
         """The rows that answer a question in SQL; none if the file cannot be read."""
@@ -93,19 +82,45 @@ class JournalStore:
             self._is_closed = True
             self._disconnect()
 
+    def _begin(self) -> None:
+        error = self._failure(lambda _: None)
+        if error is None:
+            return
+        if is_of_disk(error):
+            self._tell_that_it_fails(error)
+        elif isinstance(error, JournalError):
+            raise error
+        else:
+            raise JournalError(
+                f"the journal of readings {self.path} cannot be written ({reason(error)}); "
+                "make room, or set journal.path to a file that this user may write"
+            ) from error
+
     def _attempt(self, do: Callable[[sqlite3.Connection], T]) -> T | None:
         """Do something with the file; None if it fails, also with a new one after damage."""
+        done: list[T] = []
         with self._lock:
-            for _ in range(2):
-                if self._is_closed:
+            if self._is_closed:
+                return None
+            error = self._failure(lambda connection: done.append(do(connection)))
+            if error is not None:
+                self._tell_that_it_fails(error)
+                return None
+        return done[0]
+
+    def _failure(self, do: Callable[[sqlite3.Connection], None]) -> Exception | None:
+        """Do something with the file, with a new one after damage; return why it fails, or None."""
+        error: Exception | None = None
+        for _ in range(2):
+            try:
+                do(self._connected())
+            except (OSError, sqlite3.Error, JournalError) as failure:
+                error = failure
+                if not is_damage(failure) or not self._is_set_aside(failure):
                     break
-                try:
-                    return do(self._connected())
-                except (OSError, sqlite3.Error, JournalError) as error:
-                    if not is_damage(error) or not self._is_set_aside(error):
-                        self._tell_that_it_fails(error)
-                        break
-        return None
+            else:
+                return None
+        return error
 
     def _connected(self) -> sqlite3.Connection:
         """The connection to what lies at the path now; a new one if that is another file."""
@@ -114,9 +129,15 @@ class JournalStore:
                 if self._place_now() == self._place:
                     return self._connection
             self._disconnect()
-        self._connection = open_journal(self.path, check=False)
-        self._place = self._place_now()
-        self._on_new()
+        self._connection = open_journal(self.path, check=was_left_open(self.path))
+        try:
+            self._place = self._place_now()
+            with transaction(self._connection):
+                self._on_open(self._connection)
+        except (OSError, sqlite3.Error) as error:
+            if not is_damage(error):  # set aside before it is closed
+                self._disconnect()
+            raise
         return self._connection
 
     def _place_now(self) -> tuple[int, int]:
@@ -134,7 +155,8 @@ class JournalStore:
             set_aside(self.path, reason(error))
         except OSError:
             return False
-        self._disconnect()
+        finally:
+            self._disconnect()
         return True
 
     def _tell_that_it_fails(self, error: Exception) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -63,7 +64,7 @@ class ReadingLog:
 
     def health(self, message: HealthMessage) -> None:  # noqa: ARG002
         """Leave it out, and see whether what was written is too old: it comes every minute."""
-        with self._lock:
+        with self._lock, suppress(OSError):  # which the next line tells
             self._file.rotate_if_due()
 
     def close(self) -> None:

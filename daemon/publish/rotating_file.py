@@ -55,8 +55,6 @@ class RotatingFile:
 
     def append(self, line: bytes) -> None:
         """Write a whole line, or none of it. Raises OSError."""
-        if not self._is_in_place():
-            self._reopen()
         self.rotate_if_due(len(line))
         written = self._file.write(line)
         if written is None:
@@ -66,7 +64,12 @@ class RotatingFile:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def rotate_if_due(self, more: int = 0) -> None:
-        """Rotate what is too old, or would be too large with so many bytes more."""
+        """Rotate what is too old, or would be too large with so many bytes more.
+
+        One that was moved or removed is begun anew first. Raises OSError if it cannot be.
+        """
+        if not self._is_in_place():
+            self._reopen()
         if not self._is_plain:
             return
         size = os.fstat(self._file.fileno()).st_size

@@ -30,7 +30,7 @@ class Meter:
         self._begin()
 
     def push(self, samples: NDArray[np.int16], is_voiced: bool) -> None:
-        """Take samples, shape (n,); is_voiced: whether the newest of them are."""
+        """Take samples, shape (n,); is_voiced: whether some of them are."""
         values = samples / 32768
         self._count += samples.size
         self._sum += float(values.sum())

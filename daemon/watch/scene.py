@@ -124,7 +124,7 @@ class Scene:
         node = self.nodes.get(name, Node(name))
         try:
             told = _told(replace(node, is_here=True), item, now_s)
-        except (msgspec.MsgspecError, ValueError) as error:
+        except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
             return replace(self, notice=clean(f"{item.event} of {name} makes no sense: {error}"))
         return replace(self, nodes={**self.nodes, name: told})
 
@@ -139,11 +139,16 @@ def _clean_link(link: Link) -> Link:
 
 
 def _told(node: Node, event: Event, now_s: float) -> Node:
-    """A node after its event. Raises MsgspecError or ValueError if it makes no sense."""
+    """A node after its event.
+
+    Raises MsgspecError, ValueError, OverflowError or RecursionError if it makes no sense.
+    """
     message = _cleaned(msgspec.json.decode(event.message))
     match event.event:
         case "utterance":
-            return replace(node, reading=msgspec.convert(message, Reading))
+            reading = msgspec.convert(message, Reading)
+            datetime.fromisoformat(reading.time).astimezone()  # as it will be shown
+            return replace(node, reading=reading)
         case "mood":
             return _in_mood(node, msgspec.convert(message, Mood), now_s)
         case "speech":

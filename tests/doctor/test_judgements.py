@@ -1,6 +1,7 @@
 """What the doctor makes of what it was told, where the real part is not everywhere."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,13 +38,13 @@ def names(findings: Iterator[Finding] | list[Finding]) -> list[str]:
 @contextmanager
 def as_another_user() -> Iterator[None]:
     """Give up root for a while, who may look everywhere."""
-    before = os.geteuid()
-    if before == 0:
-        os.seteuid(65_534)
+    before = os.getresuid()
+    if before[1] == 0:
+        os.setresuid(65_534, 65_534, 0)
     try:
         yield
     finally:
-        os.seteuid(before)
+        os.setresuid(*before)
 
 
 def case_in(folder: Path, environment: dict[str, str] | None = None) -> Case:
@@ -210,8 +211,15 @@ def test_a_unit_without_a_sandbox_is_exposed(tmp_path: Path) -> None:
     assert ours is not None
     assert exposed > 9
     assert ours < exposed
-    assert names(unit.judge_exposure(exposed)) == ["unit-exposed"]
-    assert names(unit.judge_exposure(1.9)) == [""]
+    assert names(unit.judge_exposure(exposed, 2.0)) == ["unit-exposed"]
+    assert names(unit.judge_exposure(1.9, 2.0)) == [""]
+
+
+@pytest.mark.parametrize(("scope", "file"), [("--system", "."), ("--user", "user")])
+def test_the_units_that_come_with_affectd_are_not_exposed(scope: str, file: str) -> None:
+    exposed = unit.exposure(scope, str(ROOT / "systemd" / file / "affectd.service"))
+    assert exposed is not None
+    assert names(unit.judge_exposure(exposed, unit.MOST_EXPOSED[scope])) == [""]
 
 
 def test_the_service_of_the_system_is_known_by_its_configuration() -> None:
@@ -235,10 +243,26 @@ def test_a_microphone_whose_pause_cannot_be_seen_stays_shut(tmp_path: Path) -> N
 def test_what_belongs_to_another_user_is_no_failure(tmp_path: Path) -> None:
     shut = tmp_path / "affectd"
     shut.mkdir(mode=0o000)
-    case = case_in(tmp_path, {"RUNTIME_DIRECTORY": str(shut), "LOGS_DIRECTORY": str(shut)})
+    case = case_in(tmp_path, dict.fromkeys(FOLDERS, str(shut)))
     with as_another_user():
         findings = [*journal.check(case), *log.check(case)]
     assert names(findings) == ["not-permitted", "not-permitted"]
+
+
+@pytest.mark.parametrize("exists", [True, False])
+@pytest.mark.parametrize("is_of_system", [True, False])
+def test_a_log_that_only_the_service_may_write_is_no_failure_of_another_user(
+    exists: bool, is_of_system: bool
+) -> None:
+    names_told = FOLDERS if is_of_system else ["RUNTIME_DIRECTORY"]
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        if exists:
+            (Path(folder) / "readings.jsonl").touch(mode=0o644)
+        case = case_in(Path(folder), dict.fromkeys(names_told, folder))
+        with as_another_user():
+            findings = list(log.check(case))
+    assert names(findings) == ["not-permitted" if is_of_system else "log-unusable"]
 
 
 def test_a_credential_of_the_service_is_no_failure_of_another_user(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from affectd.daemon.capture.source import State
 from affectd.daemon.errors import JournalError
 from affectd.daemon.publish.history import History, Span
 from affectd.daemon.publish.journal import CHECKPOINT_READINGS, Journal
@@ -212,7 +213,19 @@ def test_readings_moods_and_states_are_dropped_when_they_are_too_old(path: Path)
     with History(path) as history:
         assert [message.id for message in history.readings()] == [f"{n}" for n in range(20, 30)]
         counts = len(list(history.moods())), len(list(history.spans()))
-    assert counts == (11, 12)  # a mood is as old as its beginning, a state as its end
+    assert counts == (10, 11)  # a mood is as old as its beginning, a state as its end
+
+
+def test_what_is_too_old_goes_though_nobody_speaks(path: Path) -> None:
+    clocks = Clocks()
+    with closing(clocks.journal(path, days=1)) as journal:
+        journal.add(utterance("old"))
+        journal.mood(mood("sad"))
+        for _ in range(2 * 24 * 60):
+            journal.listening("kitchen", "listening", "", iso(clocks.wall_s))
+            clocks.pass_by(60)
+        with History(path) as history:
+            assert (list(history.readings()), list(history.moods())) == ([], [])
 
 
 def test_what_became_too_old_while_the_service_was_off_goes_at_the_start(path: Path) -> None:
@@ -408,6 +421,38 @@ def test_a_span_that_lasts_is_noted_every_five_minutes_and_not_each_minute(path:
                 noted.update(span.until for span in history.spans())
             clocks.pass_by(60)
     assert noted == {iso(0), iso(300), iso(600)}
+
+
+@pytest.mark.parametrize("state", ["listening", "lost"])
+def test_nothing_is_known_of_the_time_in_which_the_machine_slept(path: Path, state: State) -> None:
+    clocks = Clocks()
+    began_s = clocks.wall_s
+    with closing(clocks.journal(path)) as journal:
+        for _ in range(3):
+            journal.listening("kitchen", "listening", "", iso(clocks.wall_s))
+            clocks.pass_by(60)
+        clocks.pass_by(9 * 3600)
+        woke_s = clocks.wall_s
+        journal.listening("kitchen", state, "", iso(woke_s))
+    with History(path) as history:
+        spans = [(span.time, span.until) for span in history.spans()]
+    assert spans == [(iso(began_s), iso(began_s + 120)), (iso(woke_s), iso(woke_s))]
+
+
+def test_a_clock_that_leaps_forward_makes_no_span_longer(path: Path) -> None:
+    clocks = Clocks()
+    with closing(clocks.journal(path)) as journal:
+        journal.listening("kitchen", "listening", "", iso(clocks.wall_s))
+        clocks.pass_by(60)
+        clocks.wall_s += 7 * 3600  # a Raspberry Pi has found the time
+        journal.listening("kitchen", "listening", "", iso(clocks.wall_s))
+        clocks.pass_by(60)
+        journal.listening("kitchen", "listening", "", iso(clocks.wall_s))
+    with History(path) as history:
+        spans = [(span.time, span.until) for span in history.spans()]
+    now_s = clocks.wall_s
+    began = iso(now_s - 7 * 3600 - 120)
+    assert spans == [(began, began), (iso(now_s - 60), iso(now_s))]
 
 
 def test_a_clock_that_is_set_back_makes_no_span_end_before_it_begins(path: Path) -> None:
@@ -620,6 +665,25 @@ def test_garbage_in_the_middle_is_found_when_it_is_read(
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
 
+@pytest.mark.parametrize("pages", [1, 8, 40])
+def test_garbage_at_the_end_is_found_at_the_start_or_when_it_is_read(
+    path: Path, pages: int
+) -> None:
+    filled(path)
+    with opened(path) as journal:
+        journal.mood(mood())
+        journal.listening("kitchen", "listening", "", iso(0))
+    size = path.stat().st_size
+    overwrite(path, size - 1024 * pages, b"\xff" * 1024 * pages)
+    with opened(path) as journal:
+        for number in range(1000):
+            assert journal.add(utterance(f"new {number}"))
+        journal.mood(mood("sad"))
+        journal.listening("kitchen", "lost", "", iso(60))
+        assert pending(journal)[-1] == "new 999"
+    assert path.with_name("journal.sqlite.damaged-1").exists()
+
+
 def test_a_reading_is_not_lost_when_damage_is_found_as_it_is_entered(path: Path) -> None:
     filled(path)
     overwrite(path, 1024 * 8, b"\xff" * (path.stat().st_size - 1024 * 8))
@@ -675,14 +739,22 @@ def test_a_place_that_cannot_be_written_is_an_error_with_a_remedy(tmp_path: Path
         Journal(tmp_path / "file" / "journal.sqlite", 10, 1)
 
 
-def test_a_full_disk_at_the_start_is_an_error_with_a_remedy(path: Path) -> None:
-    with (
-        full_disk(),
-        pytest.raises(JournalError, match=r"see that there is room, or set journal\.path"),
-    ):
-        Journal(path, 10, 1)
-    with opened(path) as journal:
-        assert journal.add(utterance("a"))
+@pytest.mark.parametrize("before", [0, 20])
+def test_a_full_disk_at_the_start_is_told_and_ends_nothing(
+    path: Path, before: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    clocks = Clocks()
+    if before:
+        filled(path, before)
+    with full_disk():
+        journal = clocks.journal(path)
+        assert not journal.add(utterance("lost"))
+    assert journal.add(utterance("kept"))
+    assert journal.count_pending("kitchen") == before + 1
+    journal.close()
+    assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.WARNING]
+    assert "cannot be used (" in caplog.text
+    assert "is written again; 1 reading(s) are missing in it" in caplog.text
 
 
 def test_nobody_else_may_read_it(path: Path) -> None:

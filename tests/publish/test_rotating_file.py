@@ -140,6 +140,16 @@ def test_what_is_older_than_the_days_goes_though_nothing_is_written(machine: Mac
     assert machine.kept() == [[]]
 
 
+def test_a_removed_file_takes_no_older_ones_with_it(machine: Machine) -> None:
+    for number in range(4):
+        machine.write(number)
+        machine.clocks.pass_days(1)
+    machine.path.unlink()
+    for _ in range(5):
+        machine.file.rotate_if_due()
+    assert machine.kept() == [[0], [1], [2], []]
+
+
 def test_the_age_of_the_file_survives_restarts(machine: Machine) -> None:
     machine.write(0)
     for number in range(1, 5):

@@ -111,6 +111,9 @@ def test_what_newer_versions_tell_besides_is_let_be() -> None:
         event("mood", {"mood": 3}),
         event("mood", {"mood": "sad", "since": "yesterday", "confidence": 0.5}),
         event("utterance", "ON"),
+        event("utterance", msgspec.structs.replace(utterance("a"), time="soon")),
+        event("utterance", msgspec.structs.replace(utterance("a"), time="0001-01-01T00:00:00")),
+        Event("utterance", "kitchen", msgspec.Raw(b"[" * 5000 + b"]" * 5000)),
         Event("health", "kitchen", msgspec.Raw(b"{")),
     ],
 )
