@@ -57,6 +57,12 @@ def test_the_unit_gives_the_service_folders_to_write_to() -> None:
     assert folders <= set(UNIT.splitlines())
 
 
+def test_the_service_may_use_sound_cards_that_are_plugged_in_later() -> None:
+    # Source: systemd.resource-control(5), DeviceAllow=: what the kernel does not know is not added.
+    lines = {"DeviceAllow=char-alsa rw", "Wants=modprobe@snd.service", "After=modprobe@snd.service"}
+    assert lines <= set(UNIT.splitlines())
+
+
 def test_the_service_can_reach_little_of_the_system(tmp_path: Path) -> None:
     failed, found = exposure(UNIT, tmp_path)
     print(f"exposure {found} of 10")

@@ -1,6 +1,7 @@
 """The plan of `affectd install`."""
 
 import grp
+import os
 import pwd
 from functools import partial
 from pathlib import Path
@@ -41,15 +42,21 @@ def plan(place: Place, program: Path, systemctl: Systemctl, start: bool) -> list
 
 
 def refuse_packaged(place: Place) -> None:
-    """Raise InstallError if the unit came with a package of the distribution."""
+    """Raise InstallError if the service is that of a package of the distribution.
+
+    A person's own unit goes before that; one of the machine shares folders and user with it.
+    """
     packaged = next((path for path in place.packaged_units if path.exists()), None)
-    if packaged is not None and not place.unit.exists():
-        user = "systemctl --user" if place.is_user else "sudo systemctl"
-        raise InstallError(
-            f"the Debian package of affectd brought the service ({packaged}); "
-            f"`{user} enable --now affectd` starts it, `{user} disable --now affectd` stops it, "
-            "and `sudo apt remove affectd` removes it"
-        )
+    own = os.path.lexists(place.unit)
+    if packaged is None or (own and place.is_user):
+        return
+    user = "systemctl --user" if place.is_user else "sudo systemctl"
+    before = f"; {place.unit} goes before it until `{user} revert affectd`" if own else ""
+    raise InstallError(
+        f"the Debian package of affectd brought the service ({packaged}){before}; "
+        f"`{user} enable --now affectd` starts it, `{user} disable --now affectd` stops it, "
+        "and `sudo apt remove affectd` removes it"
+    )
 
 
 def _account() -> Step:
@@ -72,20 +79,16 @@ def _configuration(path: Path) -> Step:
 
 def _service(systemctl: Systemctl, is_new: bool, start: bool) -> list[Step]:
     """What systemd is told; a unit that is new takes effect at once where the service runs."""
-    steps = [_told(systemctl, "daemon-reload")] if is_new and systemctl.is_running else []
+    steps = [systemctl.step("daemon-reload")] if is_new and systemctl.is_running else []
     if systemctl.is_enabled():
         steps.append(Step(f"keep {UNIT} enabled"))
     else:
-        steps.append(_told(systemctl, "enable", "affectd"))
+        steps.append(systemctl.step("enable", "affectd"))
     if not systemctl.is_running:
         return [
             *steps,
             Step("leave the start to the next boot or login, as systemd does not run here"),
         ]
     if systemctl.is_active():
-        return [*steps, _told(systemctl, "restart", "affectd") if is_new else Step("let it run on")]
-    return [*steps, _told(systemctl, "start", "affectd")] if start else steps
-
-
-def _told(systemctl: Systemctl, *words: str) -> Step:
-    return Step(f"run {systemctl.line(*words)}", partial(systemctl.tell, *words))
+        return [*steps, systemctl.step("restart", "affectd") if is_new else Step("let it run on")]
+    return [*steps, systemctl.step("start", "affectd")] if start else steps

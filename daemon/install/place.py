@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,14 +19,19 @@ class Place:
     unit: Path
     packaged_units: tuple[Path, ...]  # where a distribution's package puts a unit of that name
     config: Path
-    kept: tuple[
-        Path, ...
-    ]  # folders with what people wrote and affectd learnt; a purge removes them
+    kept: tuple[Path, ...]  # what people wrote and affectd learnt; a purge removes it
+    passing: tuple[Path, ...]  # folders that are gone when the service ends, as a rule
 
     @property
     def edit(self) -> str:
         """The command that changes the unit by a drop-in."""
         return "systemctl --user edit affectd" if self.is_user else "sudo systemctl edit affectd"
+
+    @property
+    def link(self) -> Path:
+        """What lets the unit start by itself."""
+        target = "default.target" if self.is_user else "multi-user.target"
+        return self.unit.with_name(f"{target}.wants") / UNIT
 
     @property
     def drop_ins(self) -> Path:
@@ -41,9 +47,8 @@ def of_machine() -> Place:
         unit=Path("/etc/systemd/system", UNIT),
         packaged_units=tuple(folder / UNIT for folder in units),
         config=Path("/etc/affectd/affectd.yaml"),
-        kept=tuple(
-            map(Path, ("/etc/affectd", "/var/lib/affectd", "/var/log/affectd", "/run/affectd"))
-        ),
+        kept=tuple(map(Path, ("/etc/affectd", "/var/lib/affectd", "/var/log/affectd"))),
+        passing=(Path("/run/affectd"),),
     )
 
 
@@ -51,15 +56,27 @@ def of_user(environment: Mapping[str, str]) -> Place:
     """The service that starts when a user logs in, with that user's microphones."""
     home = os.path.expanduser("~")  # noqa: PTH111
     config = Path(environment.get("XDG_CONFIG_HOME") or Path(home, ".config"))
-    kept = [config / "affectd"]
-    kept.append(Path(environment.get("XDG_STATE_HOME") or Path(home, ".local/state")) / "affectd")
-    if environment.get("XDG_RUNTIME_DIR"):
-        kept.append(Path(environment["XDG_RUNTIME_DIR"], "affectd"))
+    runtime = runtime_folder(environment)
     units = (Path("/lib/systemd/user"), Path("/usr/lib/systemd/user"))
     return Place(
         is_user=True,
         unit=config / "systemd" / "user" / UNIT,
         packaged_units=tuple(folder / UNIT for folder in units),
         config=config / "affectd" / "affectd.yaml",
-        kept=tuple(kept),
+        kept=(config / "affectd", Path(home, ".local/state/affectd")),  # as the unit says
+        passing=() if runtime is None else (runtime / "affectd",),
     )
+
+
+def runtime_folder(environment: Mapping[str, str]) -> Path | None:
+    """The run-time folder of this user, if there is one.
+
+    XDG_RUNTIME_DIR is unset, or another user's, in `sudo -u anna`, `su anna` and cron's jobs, while
+    the services of that user run.
+    """
+    usual = f"/run/user/{os.geteuid()}"
+    for folder in map(Path, filter(None, (environment.get("XDG_RUNTIME_DIR"), usual))):
+        with suppress(OSError):
+            if folder.stat().st_uid == os.geteuid():
+                return folder
+    return None

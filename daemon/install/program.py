@@ -16,7 +16,7 @@ ALLOWED: Final = (Path("/usr"), Path("/opt"))
 ELSEWHERE: Final = {
     "pipx": "sudo env PIPX_HOME=/opt/pipx PIPX_BIN_DIR=/usr/local/bin pipx install WHEEL",
     "uv": "sudo env UV_TOOL_DIR=/opt/uv UV_TOOL_BIN_DIR=/usr/local/bin "
-    "uv tool install --python /usr/bin/python3 WHEEL",
+    '"$(command -v uv)" tool install --python /usr/bin/python3 WHEEL',
     "": "sudo python3 -m venv /opt/affectd && sudo /opt/affectd/bin/pip install WHEEL",
 }
 

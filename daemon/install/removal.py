@@ -1,5 +1,6 @@
 """The plan of `affectd uninstall`."""
 
+import os
 import pwd
 import shutil
 from functools import partial
@@ -19,21 +20,21 @@ def plan(place: Place, systemctl: Systemctl, purge: bool) -> list[Step]:
     a package's.
     """
     refuse_packaged(place)
-    steps = _service(place, systemctl, purge) if place.unit.exists() else []
+    steps = _service(place, systemctl, purge)
     for path in (*place.kept, place.drop_ins, _aside(place)):
-        if path.exists():
-            if purge:
-                text = f"remove {path} ({_size(path)})"
-                steps.append(Step(text, partial(_remove, path)))
-            else:
-                steps.append(Step(f"keep {path}"))
+        if os.path.lexists(path):
+            steps.append(_removal(path) if purge else Step(f"keep {path}"))
+    if purge:
+        steps += [_removal(path) for path in place.passing if os.path.lexists(path)]
     return steps if place.is_user else [*steps, *_account(purge)]
 
 
 def _service(place: Place, systemctl: Systemctl, purge: bool) -> list[Step]:
     """What ends the service; a unit that was edited by hand is kept under another name."""
+    if not place.unit.exists():
+        return _rest(place, systemctl)
     words = ["disable", *(["--now"] if systemctl.is_running else []), "affectd"]
-    steps = [Step(f"run {systemctl.line(*words)}", partial(systemctl.tell, *words))]
+    steps = [systemctl.step(*words)]
     if purge or unit.is_ours(place.unit.read_text(encoding="utf-8", errors="replace")):
         steps.append(Step(f"remove {place.unit}", place.unit.unlink))
     else:
@@ -41,14 +42,29 @@ def _service(place: Place, systemctl: Systemctl, purge: bool) -> list[Step]:
         text = f"rename {place.unit}, which was edited, to {aside.name}"
         steps.append(Step(text, partial(place.unit.replace, aside)))
     if systemctl.is_running:
-        words = ["daemon-reload"]
-        steps.append(Step(f"run {systemctl.line(*words)}", partial(systemctl.tell, *words)))
+        steps.append(systemctl.step("daemon-reload"))
+    return steps
+
+
+def _rest(place: Place, systemctl: Systemctl) -> list[Step]:
+    """What ends a service whose unit is gone already."""
+    steps = [systemctl.step("stop", "affectd")] if systemctl.is_active() else []
+    if place.link.is_symlink():
+        steps.append(Step(f"remove {place.link}", place.link.unlink))
+    if steps and systemctl.is_running:
+        steps.append(systemctl.step("daemon-reload"))
     return steps
 
 
 def _aside(place: Place) -> Path:
     """Where a unit that was edited goes; systemd takes no notice of it there."""
     return place.unit.with_name(f"{place.unit.name}.edited")
+
+
+def _removal(path: Path) -> Step:
+    if path.is_symlink():
+        return Step(f"remove {path}, and keep what it leads to", path.unlink)
+    return Step(f"remove {path} ({_size(path)})", partial(_remove, path))
 
 
 def _remove(path: Path) -> None:

@@ -4,9 +4,12 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from affectd.daemon.errors import InstallError
+from affectd.daemon.install.place import runtime_folder
+from affectd.daemon.install.step import Step
 
 JOURNAL = {False: "journalctl -u affectd", True: "journalctl --user -u affectd"}
 
@@ -24,8 +27,10 @@ class Systemctl:
         self._is_user = is_user
         self._environment = dict(environment)
         if is_user:
-            runtime = environment.get("XDG_RUNTIME_DIR", "")
-            self.is_running = bool(runtime) and Path(runtime, "systemd", "private").exists()
+            runtime = runtime_folder(environment)
+            self.is_running = runtime is not None and (runtime / "systemd" / "private").exists()
+            if runtime is not None:
+                self._environment["XDG_RUNTIME_DIR"] = str(runtime)
         else:  # source: sd_booted(3)
             self.is_running = Path("/run/systemd/system").is_dir()
         if not self.is_running:
@@ -42,6 +47,10 @@ class Systemctl:
     def line(self, *words: str) -> str:
         """The command for these words, as a person would type it."""
         return " ".join(["systemctl", *(["--user"] if self._is_user else []), *words])
+
+    def step(self, *words: str) -> Step:
+        """What runs systemctl, as a step."""
+        return Step(f"run {self.line(*words)}", partial(self.tell, *words))
 
     def tell(self, *words: str) -> None:
         """Run systemctl. Raises InstallError, with what it says, if that fails."""

@@ -172,6 +172,32 @@ def test_a_service_that_a_package_brought_is_left_to_it(tree: Tree) -> None:
         assert "`sudo apt remove affectd`" in refused(tree, AFFECTD, word)
 
 
+def test_a_unit_that_goes_before_a_packages_one_is_left_to_systemctl(tree: Tree) -> None:
+    tree.run(AFFECTD, "install")
+    tree.write("/lib/systemd/system/affectd.service", "[Service]\nExecStart=/usr/bin/affectd run\n")
+    for words in (["install"], ["uninstall"], ["uninstall", "--purge", "--yes"]):
+        told = refused(tree, AFFECTD, *words)
+        assert f"{UNIT} goes before it until `sudo systemctl revert affectd`" in told
+
+
+def test_a_service_whose_unit_was_removed_by_hand_is_ended_all_the_same(tree: Tree) -> None:
+    tree.run(AFFECTD, "install")
+    tree.path(UNIT).unlink()
+    assert f"remove {ENABLED}\n" in tree.run(AFFECTD, "uninstall")
+    assert not tree.path(ENABLED).is_symlink()
+
+
+def test_a_purge_keeps_what_a_link_leads_to(tree: Tree) -> None:
+    tree.run(AFFECTD, "install")
+    tree.write("/mnt/journal.sqlite", "mine")
+    tree.path("/var/lib/affectd").symlink_to("/mnt")
+    told = tree.run(AFFECTD, "uninstall", "--purge", "--yes")
+    assert "remove /var/lib/affectd, and keep what it leads to\n" in told
+    assert not tree.path("/var/lib/affectd").is_symlink()
+    assert tree.path("/mnt/journal.sqlite").read_text() == "mine"
+    assert tree.ask("id", "affectd").returncode == 1
+
+
 def test_uninstall_keeps_what_people_wrote_and_affectd_learnt(tree: Tree) -> None:
     tree.run(AFFECTD, "install")
     kept = [
@@ -239,7 +265,14 @@ def test_a_user_has_a_service_without_root(tree: Tree) -> None:
     assert tree.run("stat", "--format=%U", f"{home}/affectd/affectd.yaml") == "anna\n"
     told = tree.run(*anna, affectd, "install", "--user")
     assert told.endswith("nothing was to do: the service is installed\n")
-    tree.run(*anna, affectd, "uninstall", "--user", "--purge", "--yes")
+    other = tree.path("/home/anna/.state/affectd/voice-home.json")
+    tree.write("/home/anna/.state/affectd/voice-home.json", "of what is run by hand")
+    tree.write("/home/anna/.local/state/affectd/voice-home.json", "of the service")
+    tree.run("chown", "-R", "anna:", "/home/anna/.state", "/home/anna/.local/state")
+    elsewhere = ("XDG_STATE_HOME=/home/anna/.state", affectd, "uninstall", "--user")
+    tree.run(*anna, *elsewhere, "--purge", "--yes")
+    assert other.exists()
+    tree.run("rm", "-r", "/home/anna/.state", "/home/anna/.local/state")
     left = {home, f"{home}/systemd", f"{home}/systemd/user"}
     assert names(tree) - before == left
 

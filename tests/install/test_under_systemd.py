@@ -100,7 +100,13 @@ def test_a_users_service_runs_from_the_home(machine: Machine) -> None:
     told = machine.run(*session, f"{folder}/bin/affectd", "install", "--user")
     assert "run systemctl --user start affectd" in told
     assert machine.run(*session, "systemctl", "--user", "is-active", "affectd") == "active\n"
-    machine.run(*session, f"{folder}/bin/affectd", "uninstall", "--user", "--purge", "--yes")
+    as_by_sudo = [word for word in session if not word.startswith("XDG_RUNTIME_DIR")]
+    told = machine.run(
+        *as_by_sudo,
+        *("env", "--unset=XDG_RUNTIME_DIR", f"{folder}/bin/affectd"),
+        *("uninstall", "--user", "--purge", "--yes"),
+    )
+    assert "run systemctl --user disable --now affectd" in told
     assert machine.ask(*session, "systemctl", "--user", "is-active", "affectd").returncode != 0
 
 
