@@ -27,11 +27,10 @@ def since_boot_s() -> float:
 class JournalBounds:
     """At most `rows` readings, and as many moods and states, none older than `days`.
 
-    The oldest go first, a hundredth at once, whenever something is entered, at the start and
-    every some minutes. How
-    old something is follows a clock that nobody can set; between two runs only the wall clock can
-    tell, and so that a wrong one cannot empty the journal, such a gap counts for half of `days` at
-    most.
+    The oldest go first, a hundredth at once: at the start, whenever something is entered, and every
+    few minutes. How old something is follows a clock that nobody can set; between two runs only the
+    wall clock can tell, and so that a wrong one cannot empty the journal, such a gap counts for
+    half of `days` at most.
     """
 
     def __init__(
