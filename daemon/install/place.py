@@ -56,7 +56,7 @@ def of_user(environment: Mapping[str, str]) -> Place:
     """The service that starts when a user logs in, with that user's microphones."""
     home = os.path.expanduser("~")  # noqa: PTH111
     config = Path(environment.get("XDG_CONFIG_HOME") or Path(home, ".config"))
-    runtime = runtime_folder(environment)
+    runtime = session_folder(environment)
     units = (Path("/lib/systemd/user"), Path("/usr/lib/systemd/user"))
     return Place(
         is_user=True,
@@ -68,7 +68,7 @@ def of_user(environment: Mapping[str, str]) -> Place:
     )
 
 
-def runtime_folder(environment: Mapping[str, str]) -> Path | None:
+def session_folder(environment: Mapping[str, str]) -> Path | None:
     """The run-time folder of this user, if there is one.
 
     XDG_RUNTIME_DIR is unset, or another user's, in `sudo -u anna`, `su anna` and cron's jobs, while

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from affectd.daemon.errors import InstallError
-from affectd.daemon.install.place import runtime_folder
+from affectd.daemon.install.place import session_folder
 from affectd.daemon.install.step import Step
 
 JOURNAL = {False: "journalctl -u affectd", True: "journalctl --user -u affectd"}
@@ -27,7 +27,7 @@ class Systemctl:
         self._is_user = is_user
         self._environment = dict(environment)
         if is_user:
-            runtime = runtime_folder(environment)
+            runtime = session_folder(environment)
             self.is_running = runtime is not None and (runtime / "systemd" / "private").exists()
             if runtime is not None:
                 self._environment["XDG_RUNTIME_DIR"] = str(runtime)
