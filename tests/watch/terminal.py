@@ -20,6 +20,7 @@ class Terminal:
     def __init__(
         self, command: Sequence[str], environment: dict[str, str], rows: int = 24, columns: int = 80
     ) -> None:
+        self._lock = threading.Lock()
         self._screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self._screen)
         self._master, self._slave = pty.openpty()
@@ -34,7 +35,6 @@ class Terminal:
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
         )
-        self._lock = threading.Lock()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -53,8 +53,9 @@ class Terminal:
     def resize(self, rows: int, columns: int) -> None:
         """Give it another size."""
         size = struct.pack("HHHH", rows, columns, 0, 0)
-        fcntl.ioctl(self._slave, termios.TIOCSWINSZ, size)
-        self._screen.resize(rows, columns)
+        with self._lock:  # the screen would break if it changed while it takes something
+            fcntl.ioctl(self._slave, termios.TIOCSWINSZ, size)
+            self._screen.resize(rows, columns)
 
     def type(self, keys: bytes) -> None:
         """Press keys."""
