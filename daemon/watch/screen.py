@@ -25,6 +25,8 @@ REST_S: Final = 1.0  # at most, as times and moods move on
 
 def show(scene: Scene, inbox: Inbox) -> None:
     """Draw what the inbox brings on the whole terminal, until it ends."""
+    for name in ("LINES", "COLUMNS"):  # they stay as they were when the terminal changes its size
+        os.environ.pop(name, None)
     console = Console()
     with ExitStack() as stack:
         stack.enter_context(_keys(inbox))

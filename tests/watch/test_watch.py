@@ -217,16 +217,25 @@ def test_the_terminal_shows_what_a_node_tells(terminal: Terminal, feed: Feed) ->
     wait_until(lambda: "study: listening" in terminal.text, "the other is shown", PATIENCE_S)
 
 
-def test_the_picture_follows_the_size_of_the_terminal(terminal: Terminal) -> None:
-    wait_until(lambda: "surprised" in terminal.text, "the node is shown", PATIENCE_S)
-    terminal.resize(8, 40)
-    wait_until(
-        lambda: "q ends" in terminal.text and "surprised" not in terminal.text,
-        "it is shown in short",
-        PATIENCE_S,
-    )
-    terminal.resize(30, 120)
-    wait_until(lambda: "surprised" in terminal.text, "it is shown in full", PATIENCE_S)
+def test_the_picture_follows_the_size_of_the_terminal(
+    feed: Feed, environment: dict[str, str]
+) -> None:
+    told = {"LINES": "24", "COLUMNS": "80"}  # as some shells tell programs
+    terminal = Terminal([*AFFECTD, "watch"], environment | told)
+
+    def is_whole() -> bool:
+        return terminal.text.startswith("affectd watch") and "q ends" in terminal.text
+
+    try:
+        wait_until(lambda: is_whole() and "surprised" in terminal.text, "it is shown", PATIENCE_S)
+        terminal.resize(8, 40)
+        wait_until(
+            lambda: is_whole() and "surprised" not in terminal.text, "it is short", PATIENCE_S
+        )
+        terminal.resize(30, 120)
+        wait_until(lambda: is_whole() and "surprised" in terminal.text, "it is full", PATIENCE_S)
+    finally:
+        terminal.close()
 
 
 def test_a_terminal_without_unicode_gets_signs_that_it_has(
