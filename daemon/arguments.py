@@ -1,6 +1,7 @@
 """What the `affectd` command understands: its commands, their options and their help."""
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -215,34 +216,42 @@ def _add_report(commands: Commands) -> None:
 
 
 def _add_voice(commands: Commands) -> None:
-    voice = _command(commands, "voice", "show or forget what this node has learnt of its speech")
-    actions = voice.add_subparsers(dest="action", required=True, metavar="ACTION")
-    show = _command(actions, "show", "print how much has been heard, and where that is kept")
-    reset = _command(actions, "reset", "forget it; a running affectd starts anew as well")
-    for command in (show, reset):
-        _add_config_option(command)
-    _add_json(show)
+    actions = {
+        "show": "print how much has been heard, and where that is kept",
+        "reset": "forget it; a running affectd starts anew as well",
+    }
+    what = "show or forget what this node has learnt of its speech"
+    _add_json(_with_actions(commands, "voice", what, actions)["show"])
 
 
 def _add_config(commands: Commands) -> None:
-    config = _command(commands, "config", "check or show the configuration")
-    actions = config.add_subparsers(dest="action", required=True, metavar="ACTION")
-    check = _command(
-        actions, "check", "say whether the configuration, its password and its bundle are fine"
-    )
-    show = _command(actions, "show", "print the configuration with all defaults and overrides")
-    for command in (check, show):
-        _add_config_option(command)
-    _add_json(show)
+    actions = {
+        "check": "say whether the configuration, its password and its bundle are fine",
+        "show": "print the configuration with all defaults and overrides",
+    }
+    what = "check or show the configuration"
+    _add_json(_with_actions(commands, "config", what, actions)["show"])
 
 
 def _add_homeassistant(commands: Commands) -> None:
-    home = _command(commands, "homeassistant", "show or take back what Home Assistant is told")
-    actions = home.add_subparsers(dest="action", required=True, metavar="ACTION")
-    show = _command(actions, "show", "print what is published for it, one JSON object a line")
-    remove = _command(actions, "remove", "let the broker, and so Home Assistant, forget the nodes")
-    for command in (show, remove):
-        _add_config_option(command)
+    actions = {
+        "show": "print what is published for it, one JSON object a line",
+        "remove": "let the broker, and so Home Assistant, forget the nodes",
+    }
+    what = "show or take back what Home Assistant is told"
+    _with_actions(commands, "homeassistant", what, actions)
+
+
+def _with_actions(
+    commands: Commands, name: str, description: str, actions: Mapping[str, str]
+) -> dict[str, argparse.ArgumentParser]:
+    """A command whose actions, with their descriptions, each take a configuration."""
+    command = _command(commands, name, description)
+    added = command.add_subparsers(dest="action", required=True, metavar="ACTION")
+    parsers = {action: _command(added, action, told) for action, told in actions.items()}
+    for parser in parsers.values():
+        _add_config_option(parser)
+    return parsers
 
 
 def _add_install(commands: Commands) -> None:

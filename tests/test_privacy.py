@@ -149,6 +149,16 @@ def leaks(sound: Sound, sent: Mapping[str, bytes]) -> dict[str, set[str]]:
     return gone
 
 
+def own_files(start: Start, folder: Path) -> set[str]:
+    """What the service writes: what it says, readings, the journal and the voice."""
+    state = folder / "state" / "affectd"
+    return {
+        *(str(path) for path in (start.said, start.cried, folder / "readings.jsonl")),
+        *(f"{state / 'journal.sqlite'}{ending}" for ending in ("", "-journal", "-wal", "-shm")),
+        str(state / "voice-kitchen.json.new"),
+    }
+
+
 def test_no_audio_leaves_the_service_and_all_that_does_has_a_known_place(
     start: Start,
     sound_server: SoundServer,
@@ -179,18 +189,17 @@ def test_no_audio_leaves_the_service_and_all_that_does_has_a_known_place(
     calls = list(given(tmp_path / "trace"))
     assert {one.call for one in calls} <= SEEN
     sent, broker = by_target(calls), f"port {mosquitto.port}"
-    state = tmp_path / "state" / "affectd"
-    journal = state / "journal.sqlite"
-    own = {
-        *(str(path) for path in (start.said, start.cried, tmp_path / "readings.jsonl")),
-        *(f"{journal}{ending}" for ending in ("", "-journal", "-wal", "-shm")),
-        str(state / "voice-kitchen.json.new"),
-    }
     sound_socket = str(tmp_path / "sound" / "native")
     readers = {to for to in sent if to.endswith(f',"{watch_socket}"]')}
     unbound = {to.replace(f',"{watch_socket}"', "") for to in readers}
     opened = {str(watch_socket.with_suffix(".lock")), "/dev/tty"}  # and never written
-    known = {*own, broker, sound_socket, str(tmp_path / "notify"), *WITHOUT_TARGET}
+    known = {
+        *own_files(start, tmp_path),
+        broker,
+        sound_socket,
+        str(tmp_path / "notify"),
+        *WITHOUT_TARGET,
+    }
     known |= readers | unbound | opened
     awaited = {f"port {one.to.rpartition(':')[2][:-1]}" for one in calls if one.call == "listen"}
     strange = {to for to in sent.keys() - known - awaited if not USUAL.fullmatch(to)}

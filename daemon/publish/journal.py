@@ -200,14 +200,21 @@ class Journal:
         next begins anew. why: reason of the state, for people. now: ISO time, as messages have it.
         """
         span, told_s = self._spans.get(node), (self._running_s(), self._wall_s())
-        is_known = span is not None and _follows(span.told_s, told_s)
-        if span is None or not is_known or (span.state, span.reason) != (state, why):
-            if not self._write(lambda sql: self._begin_span(sql, node, state, why, now)):
-                self._spans.pop(node, None)
-        else:
+        is_over = True
+        if span is not None and _follows(span.told_s, told_s):
             span.until, span.told_s = max(span.until, now), told_s
-            if self._running_s() - span.noted_s >= STRETCH_S:
-                self._write(lambda sql: self._stretch(sql, node))
+            is_over = (span.state, span.reason) != (state, why)
+            if not is_over and told_s[0] - span.noted_s < STRETCH_S:
+                return
+
+        def change(connection: sqlite3.Connection) -> None:
+            self._stretch(connection, node)
+            if is_over:
+                self._begin_span(connection, node, state, why, now)
+            self._bounds.drop_all(connection)
+
+        if not self._write(change) and is_over:
+            self._spans.pop(node, None)
 
     def close(self) -> None:
         """Note how long the states lasted, bring all into one file and close it."""
@@ -222,19 +229,14 @@ class Journal:
     def _begin_span(
         self, connection: sqlite3.Connection, node: str, state: State, why: str, now: str
     ) -> None:
-        told_s = self._running_s(), self._wall_s()
-        if last := self._spans.get(node):
-            if _follows(last.told_s, told_s):
-                last.until = max(last.until, now)
-            self._stretch(connection, node)
         added = connection.execute(
             "INSERT INTO listening (node, time, until, state, reason, kept_s, entered_s) "
             "VALUES (?, ?, ?, ?, ?, ?, ?)",
             (node, now, now, state, why, *self._bounds.now()),
         )
-        self._bounds.drop_all(connection)
-        entry = added.lastrowid or 0
-        self._spans[node] = _Span(entry, state, why, now, told_s, self._running_s())
+        running_s = self._running_s()
+        told_s = running_s, self._wall_s()
+        self._spans[node] = _Span(added.lastrowid or 0, state, why, now, told_s, running_s)
 
     def _stretch(self, connection: sqlite3.Connection, node: str) -> None:
         span = self._spans.get(node)
@@ -244,7 +246,6 @@ class Journal:
             "UPDATE listening SET until = ?, kept_s = ?, entered_s = ? WHERE entry = ?",
             (span.until, *self._bounds.now(), span.entry),
         )
-        self._bounds.drop_all(connection)
         span.noted_s = self._running_s()
 
     def _give_up(self, node: str, entries: list[int]) -> None:

@@ -213,7 +213,7 @@ def test_readings_moods_and_states_are_dropped_when_they_are_too_old(path: Path)
     with History(path) as history:
         assert [message.id for message in history.readings()] == [f"{n}" for n in range(20, 30)]
         counts = len(list(history.moods())), len(list(history.spans()))
-    assert counts == (10, 11)  # a mood is as old as its beginning, a state as its end
+    assert counts == (11, 12)  # a mood is as old as its beginning, a state as its end
 
 
 def test_what_is_too_old_goes_though_nobody_speaks(path: Path) -> None:
