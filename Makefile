@@ -6,13 +6,15 @@ BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PORT := $(or $(AFFECTD_MQTT__PORT),1883)
 DATA ?= ../shared/data
-RECORDINGS := --ravdess $(DATA)/ravdess --cremad $(DATA)/cremad --nemo $(DATA)/nemo \
-	--indian $(DATA)/indian_emospeech --noise $(DATA)/noise/household --noise $(DATA)/noise/esc10 \
-	--plain $(DATA)/plain_speech --rooms $(DATA)/rir/house* \
+ENCODER ?= $(DATA)/../encoder/whisper_tiny_en_encoder.npz
+RECORDINGS := --ravdess $(DATA)/ravdess --ravdess-song $(DATA)/ravdess_song --cremad $(DATA)/cremad \
+	--nemo $(DATA)/nemo --banglaser $(DATA)/banglaser --indian $(DATA)/indian_emospeech \
+	--test-only $(DATA)/test_only/ased/clips.csv --test-only $(DATA)/test_only/polish_students/clips.csv \
+	--test-only $(DATA)/test_only/emotiontts/clips.csv --encoder $(ENCODER) \
+	--noise $(DATA)/noise/household --noise $(DATA)/noise/esc10 \
+	--plain $(DATA)/plain_speech --rooms $(DATA)/rir/house* $(DATA)/rir/warehouse* \
 	--tried-rooms $(DATA)/rir/seminar* $(DATA)/rir/piper__ir_bathroom1*
 MUSIC := --music build/synthesised_music --tried-noise build/recorded_music
-# Ingredients are compared in networks of about a third of the size, fitted half as long.
-SMALLER := --set epochs=16 --set filters=8 --set width=64 --set units=48
 
 RUN_PACKAGES := libportaudio2
 TEST_PACKAGES := $(RUN_PACKAGES) mosquitto mosquitto-clients pulseaudio pulseaudio-utils \
@@ -118,22 +120,21 @@ systemd: $(VENV)/dev.stamp  ## the unit under a real systemd, in namespaces (as 
 	@$(call apt,$(TEST_PACKAGES) iproute2)
 	$(BIN)/pytest -m slow -rP tests/systemd
 
-evaluate: $(VENV)/dev.stamp  ## figures on unseen actors, three seeds (70 to 130 minutes on 2 cores)
+evaluate: $(VENV)/dev.stamp  ## figures on unseen voices and corpora, three seeds (2 hours on 2 cores)
 	$(BIN)/affectd train evaluate $(RECORDINGS)
 
 gate: $(VENV)/dev.stamp build/recorded_music  ## what of noise, music and speech the gate lets through (25 minutes)
 	$(BIN)/affectd train gate $(RECORDINGS) $(MUSIC)
 
 ablate: $(VENV)/dev.stamp  ## what each ingredient of the recipe brings (about an hour)
-	$(BIN)/affectd train ablate $(RECORDINGS) $(SMALLER) --seeds 1
+	$(BIN)/affectd train ablate $(RECORDINGS) --seeds 1
 
 ancestor: $(VENV)/dev.stamp  ## what a random split of oversampled clips pretends
 	$(BIN)/affectd train ancestor --ravdess $(DATA)/ravdess
 
-bundle: $(VENV)/dev.stamp build/recorded_music  ## fit the shipped networks on all and write models/ (after evaluate and gate)
-	$(BIN)/affectd train formats $(RECORDINGS)
-	$(BIN)/affectd train final $(RECORDINGS) $(MUSIC)
-	$(BIN)/affectd export --to models --weights float16
+bundle: $(VENV)/dev.stamp  ## write models/ of what evaluate and gate have fitted, and the demo's recordings
+	$(BIN)/affectd export --to models
+	$(BIN)/affectd train demo --cremad $(DATA)/cremad --to models/demo
 
 build/node-red/$(NODE_RED).stamp:
 	@command -v npm >/dev/null || { $(call apt,nodejs npm); }

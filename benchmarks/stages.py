@@ -35,14 +35,15 @@ from affectd.daemon.speech.vad import RATE_HZ, Vad
 REST: Final = "rest"
 THREADS: Final = "other Python threads (MQTT)"
 NATIVE: Final = "threads of numpy and TensorFlow Lite"
-NETWORKS: Final = {"cnn": "CNN", "lstm": "LSTM", "speech": "gate"}  # by their files
+# By their files.
+NETWORKS: Final = {"encoder": "encoder", "cnn": "CNN", "lstm": "LSTM", "speech": "gate"}
 # What is timed: the stage, the class and its methods; generators are timed between two yields.
 TIMED: Final[tuple[tuple[str, type, tuple[str, ...]], ...]] = (
     ("VAD", Vad, ("is_speech",)),
     ("segmenter", Segmenter, ("push", "flush")),
     ("framing (ear)", Ear, ("push", "flush")),
     ("MFCC", MfccStream, ("push",)),
-    ("normalise and decide", Classifier, ("read",)),
+    ("normalise and decide", Classifier, ("encode", "read")),
     ("voice", KeptVoice, ("mean_std", "hear")),
     ("mood", Mood, ("push", "rest")),
     ("encode and publish", MqttPublisher, ("utterance", "mood", "speech", "health")),
@@ -170,8 +171,8 @@ def _name_networks(watch: Stopwatch) -> None:
         names[id(network)] = NETWORKS.get(path.stem, path.stem)
         make(network, path, *args, **options)
 
-    def timed(network: Network, features: Any) -> Any:
-        return watch.call(names[id(network)], lambda: run(network, features))
+    def timed(network: Network, values: Any) -> Any:
+        return watch.call(names[id(network)], lambda: run(network, values))
 
     setattr(Network, "__init__", made)  # noqa: B010
     setattr(Network, "__call__", timed)  # noqa: B010

@@ -192,7 +192,8 @@ def _kept_voice(settings: Settings, bundle: Bundle, stack: ExitStack) -> Voice:
     if not settings.emotion.adapt:
         return voice_of(settings, bundle)
     path, days = voice_path(settings, os.environ), settings.emotion.voice_half_life_days
-    voice = KeptVoice(path, np.array(bundle.mean), np.array(bundle.std), days)
+    mean, std = np.array(bundle.mean), np.array(bundle.std)
+    voice = KeptVoice(path, mean, std, bundle.encoder.digits, days)
     stack.callback(voice.close)
     return voice
 

@@ -215,7 +215,8 @@ class Service:
 
     def _publish(self, heard: Heard, arrived: float) -> None:
         began, rules = time.perf_counter(), self._control.rules
-        reading = self._classifier.read(heard.features, heard.frames, self._voice.mean_std(), rules)
+        encoding = self._classifier.encode(heard.features, heard.frames)
+        reading = self._classifier.read(encoding, self._voice.mean_std(), rules)
         self._inference_ms = round(1000 * (time.perf_counter() - began), 3)
         fields = reading_fields(
             heard, reading, self._classifier.model, self._voice.utterances, self._quality
@@ -239,7 +240,7 @@ class Service:
             end = heard.utterance.start + heard.utterance.samples.size
             self._monitor.push(reading.emotion, end)
             self._publish_mood(self._mood.push(reading, end))
-            self._voice.hear(heard.features, heard.frames)
+            self._voice.hear(encoding)
 
     def _withheld(self, found: list[str]) -> str:
         """Why a reading is not published; empty if it is."""

@@ -1,6 +1,7 @@
 """The parts of a service, made as configured."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -71,11 +72,16 @@ def ear_of(settings: Settings) -> Ear:
 def classifier_of(settings: Settings) -> Classifier:
     """The configured networks, loaded. Raises BundleError."""
     chosen = settings.emotion
-    folder = bundles.DEFAULT if chosen.bundle is None else user_path(chosen.bundle)
-    return Classifier(folder, chosen.networks, chosen.threshold)
+    return Classifier(bundle_folder(settings), chosen.networks, chosen.threshold)
+
+
+def bundle_folder(settings: Settings) -> Path:
+    """Where the configured bundle is."""
+    chosen = settings.emotion.bundle
+    return bundles.DEFAULT if chosen is None else user_path(chosen)
 
 
 def voice_of(settings: Settings, bundle: Bundle) -> Voice:
     """A voice that has said nothing yet, and that adapts or not, as configured."""
     kind = Voice if settings.emotion.adapt else FixedVoice
-    return kind(np.array(bundle.mean), np.array(bundle.std))
+    return kind(np.array(bundle.mean), np.array(bundle.std), bundle.encoder.digits)

@@ -1,7 +1,6 @@
 """Fitted networks, calibration and figures become the bundle that the daemon runs."""
 
 import hashlib
-import json
 import tempfile
 import time
 from dataclasses import asdict
@@ -9,126 +8,136 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 from tqdm.auto import tqdm
 
 from affectd.daemon.emotion import bundle as bundles
-from affectd.daemon.emotion.bundle import Bundle
+from affectd.daemon.emotion.bundle import Bundle, Network
 from affectd.daemon.emotion.classifier import Classifier
 from affectd.daemon.emotion.labels import EMOTIONS
 from affectd.daemon.emotion.voice import VoiceSpec
-from affectd.export.card import HEARD, card
+from affectd.daemon.speech.mfcc import FeatureSpec
+from affectd.export.card import card
 from affectd.export.convert import FORMATS, ExportError, convert
-from affectd.export.formats import choose
-from affectd.export.parity import check, difference, keras_probabilities
-from affectd.train import report as report_files
-from affectd.train import tables
-from affectd.train.stored import load
+from affectd.export.figures import SYSTEMS, figures, protocols
+from affectd.export.fitted import FIT_GATE, GATE, Fitted, entry, load
+from affectd.export.parity import check, difference, normalised_speech
 
-GATE: Final = "speech"
-FILES: Final = ("cnn", "lstm", GATE)
 CARD: Final = "MODEL_CARD.md"
-SYSTEMS: Final = ("cnn", "lstm", "cnn+lstm")
+ENCODER: Final = "encoder.tflite"
 
 
-def export(workdir: Path, folder: Path, weights: str | None) -> Bundle:
-    """Convert, check against Keras on real features, and write bundle and model card.
+def export(workdir: Path, folder: Path, weights: str) -> Bundle:
+    """Convert, check against Keras on real speech, and write bundle and model card.
 
-    workdir: where `affectd train` left the results of evaluate, formats and final.
+    workdir: where `affectd train` left the results of evaluate and gate.
     folder: made if missing; files of an older bundle are replaced once all checks have passed.
-    weights: one of FORMATS; None chooses by what they were measured to cost.
-    Raises ExportError if a result is missing or parity fails.
+    weights: one of FORMATS, for all networks but the encoder, which stays as it was fitted with.
+    Raises ExportError if a result is missing or damaged, or if parity fails.
     """
-    final = _result(workdir / "final" / "final.json", "affectd train final")
-    report = report_files.load(workdir / "evaluation")
-    _check_belong_together(final, report, workdir)
-    if weights is None:
-        weights = choose(_formats(report, workdir))
-    systems = report["systems"]
-    features = load(workdir / "final" / "features.joblib")
-    files: dict[str, bytes] = {}
-    networks: dict[str, dict[str, Any]] = {}
-    with tqdm(total=len(FILES) * len(FORMATS), desc="export", unit="network") as bar:
-        for name in FILES:
-            keras_file = workdir / "final" / f"{name}.keras"
-            expected = keras_probabilities(keras_file, features)
+    fitted = load(workdir)
+    described = _described(fitted)
+    frames = normalised_speech(fitted.encoder, fitted.prior)
+    files = {ENCODER: fitted.encoder.path.read_bytes()}
+    networks: dict[str, Network] = {}
+    with tqdm(total=len(fitted.weights) * len(FORMATS), desc="export", unit="network") as bar:
+        for name in fitted.weights:
+            model = _model(fitted, name)
+            expected = model.predict(frames, verbose=0)
             parity = {}
             for form in FORMATS:
-                network = convert(keras_file, form)
-                parity[form] = difference(network, features, expected)
+                network = _converted(model, form)
+                parity[form] = difference(network, frames, expected)
                 if form == weights:
                     files[f"{name}.tflite"] = network
+                if form in ("float32", weights):
+                    check(name, form, parity[form])
                 bar.update()
-            check(name, parity, weights)
             digest = hashlib.sha256(files[f"{name}.tflite"]).hexdigest()
-            networks[name] = {"file": f"{name}.tflite", "sha256": digest, "parity": parity}
-    let_through = report[tables.GATE]
-    gate = networks.pop(GATE) | {"threshold": let_through["threshold"]}
-    bundle = msgspec.convert(
-        {
-            "format": bundles.FORMAT,
-            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "commit": final["commit"],
-            "labels": list(EMOTIONS),
-            "features": final["features"],
-            "voice": asdict(VoiceSpec()),
-            "mean": final["mean"],
-            "std": final["std"],
-            "networks": networks,
-            "gate": gate,
-            "calibration": {system: systems[system]["calibration"] for system in SYSTEMS},
-            "corpora": final["corpora"],
-            "figures": {system: _figures(systems[system], let_through) for system in SYSTEMS},
-            "measured": {
-                "commit": report["commit"],
-                "folds": len(report["config"]["folds"]),
-                "seeds": len(report["config"]["seeds"]),
-                "epochs": report["config"]["recipe"]["epochs"],
-            },
-        },
-        Bundle,
-    )
-    _write(folder, bundle, files, len(features))
+            networks[name] = Network(f"{name}.tflite", digest, parity)
+    of_gate = networks.pop(GATE)
+    gate = replace(described.gate, sha256=of_gate.sha256, parity=of_gate.parity)
+    bundle = replace(described, networks=networks, gate=gate)
+    _write(folder, bundle, files, fitted.report)
     return bundle
 
 
-def _formats(report: dict[str, Any], workdir: Path) -> dict[str, Any]:
-    if tables.FORMATS not in report:
+def _described(fitted: Fitted) -> Bundle:
+    """The bundle without the networks that are yet to be converted."""
+    report, (time_steps, width) = fitted.report, fitted.shape
+    features = FeatureSpec()
+    encoder = entry(report, "encoder")
+    threshold = entry(report, "gate", "threshold", command=FIT_GATE)
+    content = {
+        "format": bundles.FORMAT,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "commit": entry(report, "commit"),
+        "labels": list(EMOTIONS),
+        "features": asdict(features),
+        "voice": asdict(VoiceSpec()),
+        "mean": fitted.prior.mean.tolist(),
+        "std": fitted.prior.std.tolist(),
+        "encoder": {
+            "file": ENCODER,
+            "sha256": fitted.encoder.sha256,
+            "parity": {"dynamic": encoder["parity"]} if "parity" in encoder else {},
+            "frames": time_steps,
+            "width": width,
+            "hop": features.n_frames // time_steps,
+        },
+        "networks": {},
+        "gate": {"file": f"{GATE}.tflite", "sha256": "", "parity": {}, "threshold": threshold},
+        "calibration": {name: entry(report, "systems", name, "calibration") for name in SYSTEMS},
+        "corpora": entry(report, "training"),
+        "figures": {name: figures(report, name) for name in SYSTEMS},
+        "measured": {
+            "commit": entry(report, "commit"),
+            "seeds": len(entry(report, "config", "seeds")),
+            "protocols": list(protocols(report)),
+        },
+    }
+    try:
+        return msgspec.convert(content, Bundle)
+    except msgspec.ValidationError as error:
         raise ExportError(
-            f"{workdir}/evaluation does not say what formats cost; run `affectd train formats` "
-            "first, or name one with --weights"
-        )
-    found: dict[str, Any] = report[tables.FORMATS]
-    return found
+            f"the report does not make a bundle ({error}); run `affectd train evaluate` again"
+        ) from error
 
 
-def _check_belong_together(final: dict[str, Any], report: dict[str, Any], workdir: Path) -> None:
-    """Figures and calibration must be those of networks that were fitted alike."""
-    if missing := [system for system in SYSTEMS if system not in report["systems"]]:
+def _model(fitted: Fitted, name: str) -> Any:
+    """The Keras network of some weights."""
+    from affectd.train import gate
+    from affectd.train.networks import NETWORKS, joined
+
+    if name == GATE:
+        model = gate.network(fitted.shape)
+    else:
+        model = joined(NETWORKS[name](fitted.shape, fitted.recipe))
+    try:
+        model.set_weights(fitted.weights[name])
+    except ValueError as error:
         raise ExportError(
-            f"{workdir}/evaluation has no figures of {', '.join(missing)}; "
-            "run `affectd train evaluate` with all networks"
-        )
-    if tables.GATE not in report:
-        raise ExportError(
-            f"{workdir}/evaluation has no speech gate; run `affectd train gate` first"
-        )
-    gate = {name: report[tables.GATE][name] for name in ("epochs", "noise")}
-    ours = (final["recipe"], final["features"], final["data"], final.get("gate"))
-    theirs = (report["config"]["recipe"], report["features"], report["data"], gate)
-    whats = ("recipe", "features", "data", "gate")
-    for what, one, other in zip(whats, ours, theirs, strict=True):
-        if one != other:
-            raise ExportError(
-                f"{workdir}/final was fitted with other {what} than {workdir}/evaluation was "
-                f"measured with ({one} and {other}); run one of them again"
-            )
+            f"the weights of {name} are those of another network ({error}); fit it again"
+        ) from error
+    return model
 
 
-def _write(folder: Path, bundle: Bundle, files: dict[str, bytes], rows: int) -> None:
+def _converted(model: Any, weights: str) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{model.name}.keras"
+        model.save(path)
+        return convert(path, weights)
+
+
+def _write(folder: Path, bundle: Bundle, files: dict[str, bytes], report: dict[str, Any]) -> None:
     """Write a bundle beside its place, load it as the daemon will, and put it into its place."""
-    folder.mkdir(parents=True, exist_ok=True)
     encoded = msgspec.json.format(msgspec.json.encode(bundle), indent=2)
-    written = {**files, bundles.FILE: encoded + b"\n", CARD: card(bundle, rows).encode()}
+    written = {
+        **files,
+        CARD: card(bundle, report).encode(),
+        bundles.FILE: encoded + b"\n",
+    }
+    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as name:
         trial = Path(name)
         for file, content in written.items():
@@ -136,26 +145,3 @@ def _write(folder: Path, bundle: Bundle, files: dict[str, bytes], rows: int) -> 
         Classifier(trial)
         for file in written:
             (trial / file).replace(folder / file)
-
-
-def _figures(system: dict[str, Any], gate: dict[str, Any]) -> dict[str, float]:
-    uar = {key: system["uar"][key] for key in HEARD}
-    figures = {f"uar_{key}": one["mean"] for key, one in uar.items()}
-    figures |= {f"uar_{key}_std": one["std"] for key, one in uar.items()}
-    figures |= {"ece": system["ece"], "unknown": system["unknown"]["share"]}
-    figures |= {f"coverage_{key}": system["coverage"][key] for key in ("mean", "min_actor")}
-    figures["set_size"] = system["coverage"]["set_size"]
-    figures["speech_kept"] = gate["speech_kept"]
-    return figures
-
-
-def _result(path: Path, command: str) -> dict[str, Any]:
-    try:
-        result: dict[str, Any] = json.loads(path.read_text())
-    except OSError as error:
-        raise ExportError(
-            f"{path} cannot be read ({error.strerror}); run `{command}` first"
-        ) from error
-    except json.JSONDecodeError as error:
-        raise ExportError(f"{path} is damaged ({error}); run `{command}` again") from error
-    return result

@@ -19,10 +19,8 @@ class ExportError(AffectdError):
 def convert(keras_file: Path, weights: str) -> bytes:
     """Convert a saved Keras network to a TensorFlow Lite one with batch 1 and built-in operators.
 
-    weights: one of FORMATS. Raises ExportError if the file is missing or the converter fails.
+    weights: one of FORMATS. Raises ExportError if the converter fails.
     """
-    if not keras_file.exists():
-        raise ExportError(f"{keras_file} does not exist; run `affectd train final` first")
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "network.tflite"
         command = [sys.executable, "-m", __name__, str(keras_file), weights, str(out)]

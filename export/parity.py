@@ -1,76 +1,60 @@
 """Does an exported network say what the Keras one says?"""
 
 import tempfile
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from affectd.daemon.capture.recording import Recording
+from affectd.daemon.emotion.bundle import DEFAULT, normalise
 from affectd.daemon.emotion.classifier import Network, runtime_interpreter
+from affectd.daemon.speech.ear import Ear
+from affectd.daemon.speech.mfcc import FeatureSpec
+from affectd.daemon.speech.segmenter import SegmenterSpec
+from affectd.daemon.speech.vad import DEFAULT_MODE
 from affectd.export.convert import ExportError
+from affectd.train.encoder import Encoder, frames_of
+from affectd.train.examples import Statistics
 
+RECORDINGS: Final = tuple(DEFAULT / "demo" / name for name in ("recording.ogg", "before.ogg"))
 FLOAT32_LIMIT: Final = 1e-3
 LIMIT: Final = 0.1  # of the smaller formats
-TIMED: Final = 50
 
 
-def keras_probabilities(keras_file: Path, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What Keras says, (n, 8) or (n, 1), of normalised features, (n, n_frames, n_mfcc)."""
-    import keras
+def difference(network: bytes, frames: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+    """Largest difference in probability between an exported network and the expected values.
 
-    from affectd.train import networks  # noqa: F401 -- Keras finds its layers by this
-
-    model = keras.models.load_model(keras_file, compile=False)
-    return np.asarray(model.predict(features, batch_size=64, verbose=0))
-
-
-def difference(
-    network: bytes, features: NDArray[np.float32], expected: NDArray[np.float32]
-) -> float:
-    """Largest difference in probability between an exported network and the expected values."""
-    actual = probabilities(network, features, expected.shape[1])
-    return float(np.abs(actual - expected).max())
-
-
-def probabilities(
-    network: bytes, features: NDArray[np.float32], outputs: int
-) -> NDArray[np.float32]:
-    """What an exported network says, shape (n, outputs), of normalised features."""
-    with _running(network, features, outputs) as run:
-        return np.stack([run(one) for one in features])
-
-
-def inference_ms(network: bytes, features: NDArray[np.float32], outputs: int = 8) -> float:
-    """Median time of one inference on one thread, in milliseconds, over some of the features."""
-    with _running(network, features, outputs) as run:
-        times = []
-        for one in features[:TIMED]:
-            began = time.perf_counter()
-            run(one)
-            times.append(1000 * (time.perf_counter() - began))
-    return float(np.median(times))
-
-
-@contextmanager
-def _running(network: bytes, features: NDArray[np.float32], outputs: int) -> Iterator[Network]:
+    frames: normalised, shape (n, time, width). expected: shape (n, outputs).
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.tflite"
         path.write_bytes(network)
-        yield Network(path, (features.shape[1], features.shape[2]), runtime_interpreter(), outputs)
+        run = Network(path, frames.shape[1:], expected.shape[1:], runtime_interpreter())
+        actual = np.stack([run(one) for one in frames])
+    return float(np.abs(actual - expected).max())
 
 
-def check(name: str, parity: Mapping[str, float], weights: str) -> None:
+def check(name: str, weights: str, difference: float) -> None:
     """Accept a network, or raise ExportError if it strays from Keras; NaN strays too.
 
-    parity: format -> largest difference in probability. weights: the format that is written.
+    weights: their format. difference: largest one in probability.
     """
-    for form, limit in (("float32", FLOAT32_LIMIT), (weights, LIMIT)):
-        if not parity[form] < limit:
-            raise ExportError(
-                f"the exported {name} with {form} weights differs from Keras by {parity[form]:g} "
-                f"in probability, {limit:g} is allowed; it was not written"
-            )
+    limit = FLOAT32_LIMIT if weights == "float32" else LIMIT
+    if not difference < limit:
+        raise ExportError(
+            f"the exported {name} with {weights} weights differs from Keras by {difference:g} "
+            f"in probability, {limit:g} is allowed; it was not written"
+        )
+
+
+def normalised_speech(encoder: Encoder, prior: Statistics) -> NDArray[np.float32]:
+    """The utterances of the demo's recordings as the networks read them, (n, time, width)."""
+    frames, counts = [], []
+    for path in RECORDINGS:
+        ear = Ear(FeatureSpec(), SegmenterSpec(), DEFAULT_MODE)
+        for heard in ear.listen([Recording(path).samples()]):
+            frames.append(encoder(heard.features, heard.frames))
+            counts.append(frames_of(heard.frames))
+    return normalise(np.stack(frames), prior.mean, prior.std, np.array(counts))

@@ -9,7 +9,7 @@ from typing import Any
 
 from affectd.daemon.emotion.bundle import DEFAULT
 
-NETWORKS = ("cnn.tflite", "lstm.tflite", "speech.tflite")
+NETWORKS = ("encoder.tflite", "cnn.tflite", "lstm.tflite", "speech.tflite")
 
 
 def copy(folder: Path) -> Path:
@@ -34,8 +34,8 @@ def put(folder: Path, name: str, network: bytes) -> None:
     digest = hashlib.sha256(network).hexdigest()
 
     def edit(content: dict[str, Any]) -> None:
-        place = content["gate"] if name == "speech" else content["networks"][name]
-        place.update(sha256=digest)
+        places = content["networks"] | {"encoder": content["encoder"], "speech": content["gate"]}
+        places[name].update(sha256=digest)
 
     change(folder, edit)
 

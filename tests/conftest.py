@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 from paho.mqtt.enums import CallbackAPIVersion
 
 from affectd.daemon.capture.recording import Recording
-from affectd.daemon.emotion.bundle import DEFAULT
+from affectd.daemon.emotion.bundle import DEFAULT, load
 from affectd.daemon.emotion.classifier import Classifier
-from affectd.daemon.speech.mfcc import FeatureSpec
 
 # Examples are slow on a busy machine; how slow is not what these tests are about.
 settings.register_profile("affectd", deadline=None)
@@ -62,9 +61,9 @@ def half_gate(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     from affectd.export.convert import convert
 
     path = tmp_path_factory.mktemp("keras") / "half.keras"
-    spec = FeatureSpec()
+    encoder = load(DEFAULT).encoder
     layers = [
-        keras.Input((spec.n_frames, spec.n_mfcc)),
+        keras.Input((encoder.frames, encoder.width)),
         keras.layers.GlobalAveragePooling1D(),
         keras.layers.Dense(1, activation="sigmoid", kernel_initializer="zeros"),
     ]

@@ -1,9 +1,11 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import numpy as np
@@ -49,6 +51,7 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
         "install",
         "uninstall",
         "train",
+        "train demo",
         "train final",
         "export",
     ],
@@ -149,26 +152,67 @@ def test_a_bad_recording_is_one_sentence_and_status_1(
         assert "Traceback" not in done.stderr
 
 
-def test_the_demo_shows_at_least_five_readings() -> None:
-    done = run_affectd("demo", "--fast")
-    assert done.returncode == 0
-    assert done.stdout.count("acted:") >= 5
-    assert done.stdout.count("surprised ") >= 5
-    assert "Traceback" not in done.stderr
+@pytest.fixture(scope="module")
+def demo() -> subprocess.CompletedProcess[str]:
+    return run_affectd("demo", "--fast")
 
 
-def test_the_demo_as_json_prints_what_the_schema_says_and_nothing_else() -> None:
-    done = run_affectd("demo", "--fast", "--json")
-    messages = lines_of(done.stdout)
-    assert len(messages) >= 5
-    for message in messages:
+@pytest.fixture(scope="module")
+def demo_messages() -> list[dict[str, Any]]:
+    """What `affectd demo --json` prints."""
+    return lines_of(run_affectd("demo", "--fast", "--json").stdout)
+
+
+def test_the_demo_shows_every_reading_beside_what_was_acted(
+    demo: subprocess.CompletedProcess[str],
+) -> None:
+    assert demo.returncode == 0
+    assert "Traceback" not in demo.stderr
+    spoken = json.loads((DEMO.parent / "recording.json").read_text())
+    shown = re.findall(r"^    acted: (.*)$", demo.stdout, re.MULTILINE)
+    assert shown == [f"{one['emotion']} ({one['voice']})" for one in spoken]
+    assert demo.stdout.count("    surprised ") == len(spoken) == 12
+
+
+def test_the_demo_counts_its_readings_in_the_end(demo: subprocess.CompletedProcess[str]) -> None:
+    read = re.findall(r"^\d\d:\d\d:\d\d  (\w+)", demo.stdout, re.MULTILINE)
+    acted = re.findall(r"^    acted: (\w+)", demo.stdout, re.MULTILINE)
+    right = sum(one == other for one, other in zip(read, acted, strict=True))
+    unknown = read.count("unknown")
+    wrong = 12 - right - unknown
+    assert f"\n{right} of 12 read as acted, {unknown} unknown, {wrong} wrong.\n" in demo.stdout
+    assert "Expect less in your own room" in demo.stdout.partition("wrong.")[2]
+
+
+def test_the_demo_says_where_its_clips_are_from_and_that_voices_were_heard_before(
+    demo: subprocess.CompletedProcess[str],
+) -> None:
+    intro = demo.stdout.partition("acted:")[0]
+    assert "CREMA-D (ODbL 1.0, DbCL 1.0;" in intro
+    assert re.search(r"The node has heard \d+ other utterances of these voices before", intro)
+
+
+def test_the_demo_as_json_prints_what_the_schema_says_and_nothing_else(
+    demo_messages: list[dict[str, Any]],
+) -> None:
+    assert len(demo_messages) == 12
+    for message in demo_messages:
         jsonschema.validate(message, schemas.schema("utterance"))
 
 
-def test_the_demo_recording_has_its_attribution_beside_it() -> None:
+def test_the_node_of_the_demo_has_heard_its_voices_before_the_first_reading(
+    demo_messages: list[dict[str, Any]],
+) -> None:
+    assert demo_messages[0]["voice_utterances"] > 0
+
+
+def test_the_demo_recordings_have_their_attribution_beside_them() -> None:
     text = (DEMO.parent / "ATTRIBUTION.md").read_text()
-    assert "CREMA-D" in text
+    assert "https://doi.org/10.1109/TAFFC.2014.2336244" in text
     assert "Open Database License" in text
+    assert "Database Contents License" in text
+    for clip in json.loads((DEMO.parent / "recording.json").read_text()):
+        assert clip["clip"] in text
 
 
 @pytest.mark.skipif(bool(devices()), reason="this machine has a microphone")
@@ -315,6 +359,17 @@ def test_a_restarted_service_knows_the_voice_it_heard_before(
     assert shown["file"] == str(tmp_path / "home" / "affectd" / "voice-kitchen.json")
 
 
+def test_the_seconds_that_a_voice_shows_are_those_that_were_spoken(
+    service: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_affectd("run", "--fast", "--broker", "embedded", "--input", DEMO).returncode == 0
+    events = [json.loads(line) for line in service.read_text().splitlines()]
+    spoken_s = [event["duration_s"] for event in events if event["event"] == "utterance"]
+    # An utterance's last window ends before it, and its last encoder frame after it.
+    shown_s = shown_voice(capsys)["speech_s"]
+    assert shown_s == pytest.approx(sum(spoken_s), abs=0.05 * len(spoken_s))
+
+
 def test_a_reset_reaches_a_running_service(
     service: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -377,6 +432,20 @@ def test_a_damaged_voice_is_one_sentence_and_status_1(
     (tmp_path / "voice-home.json").write_text("{")
     assert main(["voice", "show"]) == 1
     assert "voice-home.json is not the voice of this affectd" in capsys.readouterr().err
+
+
+def test_a_voice_of_an_earlier_affectd_is_one_sentence_and_status_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AFFECTD_EMOTION__VOICE_FOLDER", str(tmp_path))
+    (tmp_path / "voice-home.json").write_text('{"format": 1, "frames": 300}')
+    assert main(["voice", "show"]) == 1
+    assert (
+        "voice-home.json was made by an earlier affectd (it has format 1, this version reads 2); "
+        "the next start of affectd moves it aside, and adaptation starts anew"
+    ) in capsys.readouterr().err
+    assert main(["voice", "reset"]) == 0
+    assert not (tmp_path / "voice-home.json").exists()
 
 
 def test_a_voice_that_cannot_be_removed_is_one_sentence_and_status_1(

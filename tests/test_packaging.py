@@ -34,6 +34,7 @@ def test_a_wheel_has_one_package_with_bundle_demo_configuration_and_units(wheel:
     assert {name.split("/")[0].split("-")[0] for name in names} == {"affectd"}
     assert {
         "affectd/models/bundle.json",
+        "affectd/models/encoder.tflite",
         "affectd/models/cnn.tflite",
         "affectd/models/lstm.tflite",
         "affectd/models/speech.tflite",

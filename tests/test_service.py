@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from affectd.daemon.capture.recording import Recording
 from affectd.daemon.control import Control
 from affectd.daemon.emotion.classifier import Classifier
+from affectd.daemon.emotion.encoding import Encoding
 from affectd.daemon.emotion.monitor import Monitor, MonitorSpec
 from affectd.daemon.emotion.mood import Mood, MoodSpec
 from affectd.daemon.emotion.voice import FixedVoice, Voice
@@ -70,7 +71,8 @@ class Collector:
 
 
 def new_voice(classifier: Classifier, kind: type[Voice] = Voice) -> Voice:
-    return kind(np.array(classifier.bundle.mean), np.array(classifier.bundle.std))
+    bundle = classifier.bundle
+    return kind(np.array(bundle.mean), np.array(bundle.std), bundle.encoder.digits)
 
 
 def run(
@@ -138,18 +140,19 @@ def test_an_offset_of_the_microphone_leaves_the_readings_as_they_are(
     offset: int, open_gate: Classifier, tmp_path: Path
 ) -> None:
     speech = Recording(DEMO).samples()
+    within = np.clip(speech, -30_000, 30_000)  # so that no peak leaves the scale
     hiss = np.random.default_rng(0).integers(-2, 3, speech.size).astype(np.int16)
     told = []
     for name, add in (("plain", 0), ("shifted", offset)):
         path = tmp_path / f"{name}.wav"
-        soundfile.write(path, speech + hiss + np.int16(add), 16_000)
+        soundfile.write(path, within + hiss + np.int16(add), 16_000)
         told.append(run(path, open_gate).of(UtteranceMessage))
     assert len(told[0]) >= 8
     for plain, shifted in zip(*told, strict=True):
-        assert shifted.emotion == plain.emotion
         assert shifted.duration_s == plain.duration_s
-        assert asdict(shifted.probabilities) == pytest.approx(asdict(plain.probabilities), abs=1e-3)
-        assert shifted.speech_probability == pytest.approx(plain.speech_probability, abs=1e-3)
+        # The encoder rounds its activations to int8, which makes little of next to nothing.
+        assert asdict(shifted.probabilities) == pytest.approx(asdict(plain.probabilities), abs=0.02)
+        assert shifted.speech_probability == pytest.approx(plain.speech_probability, abs=0.02)
         assert shifted.level_dbfs == pytest.approx(plain.level_dbfs, abs=0.2)
         assert shifted.snr_db == pytest.approx(plain.snr_db, abs=0.2)
         assert shifted.flaws == plain.flaws
@@ -284,7 +287,8 @@ def test_readings_that_are_all_alike_are_told_in_health(
     spec = FeatureSpec()
     silence = np.zeros((spec.n_frames, spec.n_mfcc), np.float32)
     mean_std = new_voice(open_gate).mean_std()
-    always = replace(open_gate.read(silence, spec.n_frames, mean_std), emotion="angry")
+    encoding = open_gate.encode(silence, spec.n_frames)
+    always = replace(open_gate.read(encoding, mean_std), emotion="angry")
     monkeypatch.setattr(Classifier, "read", lambda *_: always)
     decisions = Decisions(monitor=Monitor(MonitorSpec(readings=5, over_s=15.0)))
     told = run(DEMO, open_gate, decisions=decisions).health_messages
@@ -352,8 +356,10 @@ def test_without_the_command_there_are_no_diagnostics(heard: Collector) -> None:
 
 def test_a_voice_is_forgotten_by_command(open_gate: Classifier) -> None:
     control, voice = Control(), new_voice(open_gate)
+    encoder = open_gate.bundle.encoder
     for number in range(5):
-        voice.hear(np.full((298, 40), number, np.float32), 200)
+        frames = np.full((encoder.frames, encoder.width), number, np.float32)
+        voice.hear(Encoding(frames, encoder.frames))
     control.obey(VoiceReset())
     first = run(DEMO, open_gate, voice=voice, control=control).of(UtteranceMessage)[0]
     assert first.voice_utterances == 0

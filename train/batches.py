@@ -1,16 +1,13 @@
-"""What a network is fed while it is fitted: utterances drawn, adapted, masked and mixed."""
+"""What a network is fed while it is fitted: utterances drawn, normalised, masked and mixed."""
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
-from imblearn.over_sampling import RandomOverSampler
 from keras import ops
 from numpy.typing import NDArray
 
 from affectd.daemon.emotion.labels import EMOTIONS
-from affectd.daemon.speech.mfcc import cosines
-from affectd.train.adaptation import HEARD, Adaptation
+from affectd.train.adaptation import HEARD, Adaptation, Before
 from affectd.train.examples import Examples, Statistics
 from affectd.train.recipe import Recipe
 
@@ -18,11 +15,11 @@ RARE: Final = 0.02  # an emotion with a smaller share of a corpus is not learnt 
 
 
 class Batches:
-    """One epoch hears every clip of the first corpus about once, and some of the others.
+    """Batches in which all corpora are equally frequent, and in each of them all its emotions.
 
-    Within a corpus all its emotions are equally frequent (recipe.balanced). Targets are pairs of
-    8 probabilities and 8 marks of the emotions that the corpus has; see `masked_loss`. A corpus of
-    one emotion, such as plain speech, is learnt as that and none of the others.
+    Targets are pairs of 8 probabilities and 8 marks of the emotions that the corpus has; see
+    `masked_loss`. A corpus of one emotion, such as plain speech, is learnt as that and none of the
+    others.
     """
 
     def __init__(
@@ -32,77 +29,42 @@ class Batches:
         prior: Statistics,
         recipe: Recipe,
         seed: int,
-        teach: Callable[[NDArray[np.float32]], NDArray[np.float64]] | None = None,
     ) -> None:
-        """rows: of examples to learn from; nothing else is looked at.
-
-        teach: what other networks say of normalised features, shape (batch, 8), to be learnt as
-        well (recipe.distil).
-        """
-        self._teach = teach
+        """rows: of examples to learn from; nothing else is looked at."""
         self._random = np.random.default_rng(seed)
-        self._examples, self._recipe, self._std = examples, recipe, prior.std
+        self._examples, self._recipe = examples, recipe
         self._adaptation = Adaptation(examples, rows, prior)
-        self._clips = _Clips(examples, rows)
-        self.on_epoch_end()
+        self._pools = _pools(examples, rows)
+        self._known, self._targets = _targets(examples, self._pools, recipe)
 
-    def on_epoch_end(self) -> None:
-        """Draw the clips of the next epoch."""
-        first, *others = (
-            self._random.permutation(self._balanced(clips)) for clips in self._clips.by_corpus
-        )
-        count = int(self._recipe.others * len(first) / max(1, len(others)))
-        drawn = [first, *(np.resize(other, count) for other in others)]
-        self._order = self._random.permutation(np.concatenate(drawn))
-
-    def __len__(self) -> int:
-        return max(1, len(self._order) // self._recipe.batch)
-
-    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Features, shape (batch, n_frames, n_mfcc), and targets, shape (batch, 2, 8)."""
+    def draw(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Frames, shape (batch, time, width), and targets, shape (batch, 2, 8)."""
         recipe, random = self._recipe, self._random
-        drawn = self._order[index * recipe.batch : (index + 1) * recipe.batch]
-        rows = np.array([self._clips.row(clip, recipe.virtual, random) for clip in drawn])
+        rows = np.array([self._row() for _ in range(recipe.batch)])
         counts = random.choice(HEARD, len(rows)) if recipe.adaptation else np.zeros(len(rows), int)
-        quiet = random.random(len(rows)) < 0.5
-        x = self._adaptation.normalised(rows, counts, quiet, random)
-        for one, frames in zip(x, self._examples.frames[rows], strict=True):
-            self._mask(one, frames)
-        known = self._clips.known[drawn]
-        smooth = recipe.label_smoothing * known / known.sum(axis=1, keepdims=True)
-        target = (1 - recipe.label_smoothing) * np.eye(len(EMOTIONS))[self._clips.emotion[drawn]]
-        target += smooth
-        if self._teach is not None:
-            told = known * self._teach(x)
-            told /= told.sum(axis=1, keepdims=True)
-            target = (1 - recipe.distil) * target + recipe.distil * told
-        y = np.stack([target, known], axis=1).astype(np.float32)
+        others = (1 - recipe.alike) / 2
+        before = random.choice(list(Before), len(rows), p=[others, others, recipe.alike])
+        x = self._adaptation.normalised(rows, counts, before, random)
+        for one, count in zip(x, self._examples.count[rows], strict=True):
+            self._mask(one, int(count))
+        clips = self._examples.clip[rows]
+        y = np.stack([self._targets[clips], self._known[clips]], axis=1).astype(np.float32)
         return self._mixed(x, y) if recipe.mixup else (x, y)
 
-    def _balanced(self, clips: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The clips, some repeated, so that every emotion is as frequent as the most frequent."""
-        emotion = self._clips.emotion[clips]
-        if not self._recipe.balanced or len(np.unique(emotion)) < 2:
-            return clips
-        sampler = RandomOverSampler(random_state=int(self._random.integers(2**31)))
-        drawn, _ = sampler.fit_resample(clips[:, None], emotion)
-        return np.asarray(drawn[:, 0])
+    def _row(self) -> int:
+        """A row of any corpus, of any of its emotions, any of its clips, by any of its voices."""
+        corpus = self._pools[self._random.integers(len(self._pools))]
+        clips = corpus[self._random.integers(len(corpus))]
+        as_recorded, virtual = clips[self._random.integers(len(clips))]
+        chosen = virtual if self._random.random() < self._recipe.virtual else as_recorded
+        chosen = chosen if chosen.size else np.concatenate([as_recorded, virtual])
+        return int(chosen[self._random.integers(len(chosen))])
 
-    def _mask(self, x: NDArray[np.float32], frames: int) -> None:
-        """Set bands of mel channels to their mean, and stretches of time to zero, in place.
-
-        Source: Park et al. (2019), SpecAugment; bands are taken out of the cepstrum by way of
-        the cosine transform that made it.
-        """
-        for _ in range(self._recipe.bands):
-            width = self._random.integers(self._recipe.band_mels + 1)
-            cosine = cosines(self._examples.spec)
-            start = self._random.integers(len(cosine) - width + 1)
-            band = cosine[start : start + width]
-            x -= ((x * self._std) @ band.T @ band) / self._std
+    def _mask(self, x: NDArray[np.float32], count: int) -> None:
+        """Set stretches of time to zero, in place. Source: Park et al. (2019), SpecAugment."""
         for _ in range(self._recipe.pauses):
             width = self._random.integers(self._recipe.pause_frames + 1)
-            start = self._random.integers(max(1, frames - width))
+            start = self._random.integers(max(1, count - width))
             x[start : start + width] = 0
 
     def _mixed(
@@ -117,33 +79,65 @@ class Batches:
         return share * x + (1 - share) * x[other], mixed
 
 
-class _Clips:
-    """The clips that rows belong to, and their rows by voice."""
+# By corpus, emotion and clip: rows as recorded, and rows of virtual voices.
+Pools = list[list[list[tuple[NDArray[np.int64], NDArray[np.int64]]]]]
 
-    def __init__(self, examples: Examples, rows: NDArray[np.int64]) -> None:
-        self._rows: dict[int, dict[int, list[int]]] = {}
-        for row in rows:
-            voices = self._rows.setdefault(int(examples.clip[row]), {})
-            voices.setdefault(int(examples.condition[row]), []).append(int(row))
-        corpora = dict.fromkeys(examples.clips[clip].corpus for clip in self._rows)
-        self.emotion = np.array([clip.emotion for clip in examples.clips])
-        self.known = np.zeros((len(examples.clips), len(EMOTIONS)))
-        self.by_corpus: list[NDArray[np.int64]] = []
-        for corpus in corpora:
-            clips = np.array([c for c in self._rows if examples.clips[c].corpus == corpus])
-            counts = np.bincount(self.emotion[clips], minlength=len(EMOTIONS))
-            known = counts > RARE * counts.sum()
-            if known.sum() == 1:  # can only be told from what it is not
-                known[:] = True
-            self.known[clips] = known
-            self.by_corpus.append(clips[known[self.emotion[clips]]])
 
-    def row(self, clip: int, virtual: float, random: np.random.Generator) -> int:
-        """A row of a clip: as recorded, or with the given probability by any of its voices."""
-        voices = self._rows[clip]
-        anyone = 0 not in voices or random.random() < virtual
-        voice = random.choice(list(voices)) if anyone else 0
-        return int(random.choice(voices[voice]))
+def _pools(examples: Examples, rows: NDArray[np.int64]) -> Pools:
+    """Rows by corpus, emotion and clip; emotions that are rare in a corpus are left out."""
+    pools: Pools = []
+    for corpus in np.unique(examples.corpus[rows]):
+        of_corpus = rows[examples.corpus[rows] == corpus]
+        emotions, counts = np.unique(examples.emotion[of_corpus], return_counts=True)
+        pools.append(
+            [
+                _clips(examples, of_corpus[examples.emotion[of_corpus] == emotion])
+                for emotion, count in zip(emotions, counts, strict=True)
+                if count > RARE * len(of_corpus)
+            ]
+        )
+    return pools
+
+
+def _clips(
+    examples: Examples, rows: NDArray[np.int64]
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    rows = rows[np.argsort(examples.clip[rows], kind="stable")]
+    begins = np.flatnonzero(np.diff(examples.clip[rows])) + 1
+    return [
+        (of_clip[examples.condition[of_clip] == 0], of_clip[examples.condition[of_clip] > 0])
+        for of_clip in np.split(rows, begins)
+    ]
+
+
+def _targets(
+    examples: Examples, pools: Pools, recipe: Recipe
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """For each clip, shape (len(clips), 8): the emotions its corpus has, and its probabilities."""
+    known = np.zeros((len(examples.clips), len(EMOTIONS)))
+    targets = np.zeros_like(known)
+    for corpus in pools:
+        clips = np.array([examples.clip[np.concatenate(pair)[0]] for of in corpus for pair in of])
+        emotions = {examples.clips[clip].emotion for clip in clips}
+        has = np.isin(np.arange(len(EMOTIONS)), list(emotions)) if len(emotions) > 1 else True
+        known[clips] = has
+        for clip in clips:
+            one = examples.clips[clip]
+            targets[clip] = _target(one.emotion, one.heard, known[clip], recipe)
+    smooth = known / np.maximum(known.sum(axis=1, keepdims=True), 1)
+    targets = (1 - recipe.label_smoothing) * targets + recipe.label_smoothing * smooth
+    return known, targets
+
+
+def _target(
+    acted: int, heard: tuple[int, ...], known: NDArray[np.float64], recipe: Recipe
+) -> NDArray[np.float64]:
+    """What was acted, and in part what listeners heard, of the emotions that the corpus has."""
+    target = np.eye(len(EMOTIONS))[acted]
+    voted = known * np.isin(np.arange(len(EMOTIONS)), heard)
+    if voted.any():
+        target = (1 - recipe.listeners) * target + recipe.listeners * voted / voted.sum()
+    return np.asarray(target)
 
 
 def masked_loss(y: Any, p: Any) -> Any:

@@ -4,7 +4,6 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import recall_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -13,7 +12,7 @@ from affectd.daemon.emotion.labels import EMOTIONS
 from affectd.train.adaptation import HEARD, Adaptation
 from affectd.train.examples import Examples, Statistics, statistics
 
-PENALTIES: Final = (1.0, 3.0, 10.0)  # C; the best on validation is kept
+PENALTY: Final = 3.0  # C
 PERCENTILES: Final = (5, 25, 75, 95)
 
 
@@ -22,7 +21,7 @@ class Functionals:
 
     def __init__(self, machine: Any, prior: Statistics) -> None:
         self._machine, self.prior = machine, prior
-        self.curves: dict[str, list[float]] = {}
+        self.losses: list[float] = []
 
     def predict(self, normalised: NDArray[np.float32]) -> NDArray[np.float64]:
         """Pseudo-probabilities, shape (n, 8), of normalised features."""
@@ -34,35 +33,22 @@ class Functionals:
         return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
-def fit(
-    examples: Examples,
-    train: NDArray[np.int64],
-    validation: NDArray[np.int64],
-    seed: int,
-) -> Functionals:
+def fit(examples: Examples, train: NDArray[np.int64], seed: int) -> Functionals:
     """Fit to the utterances of the first corpus as recorded, adapted like the networks'."""
     first = examples.clips[0].corpus
     prior = statistics(examples, train)
     own = train[(examples.corpus[train] == first) & (examples.condition[train] == 0)]
-    x, watched = (functionals(_adapted(examples, rows, prior, seed)) for rows in (own, validation))
-    machines = [
-        make_pipeline(
-            StandardScaler(),
-            SVC(C=penalty, class_weight="balanced", decision_function_shape="ovr"),
-        ).fit(x, examples.emotion[own])
-        for penalty in PENALTIES
-    ]
-    uars = [
-        recall_score(examples.emotion[validation], machine.predict(watched), average="macro")
-        for machine in machines
-    ]
-    return Functionals(machines[int(np.argmax(uars))], prior)
+    machine = make_pipeline(
+        StandardScaler(), SVC(C=PENALTY, class_weight="balanced", decision_function_shape="ovr")
+    )
+    machine.fit(functionals(_adapted(examples, own, prior, seed)), examples.emotion[own])
+    return Functionals(machine, prior)
 
 
 def functionals(normalised: NDArray[np.float32]) -> NDArray[np.float64]:
     """Mean, deviation, percentiles and movement of each coefficient, and the length.
 
-    normalised: shape (n, n_frames, n_mfcc), padding zero. Returns shape (n, 8 n_mfcc + 1).
+    normalised: shape (n, time, n_mfcc), padding zero. Returns shape (n, 8 n_mfcc + 1).
     """
     return np.array([_functionals(one[np.abs(one).max(axis=1) > 0]) for one in normalised])
 
@@ -78,5 +64,5 @@ def _adapted(
     examples: Examples, rows: NDArray[np.int64], prior: Statistics, seed: int
 ) -> NDArray[np.float32]:
     random = np.random.default_rng(seed)
-    counts, quiet = random.choice(HEARD, len(rows)), random.random(len(rows)) < 0.5
-    return Adaptation(examples, rows, prior).normalised(rows, counts, quiet, random)
+    counts, before = random.choice(HEARD, len(rows)), random.integers(2, size=len(rows))
+    return Adaptation(examples, rows, prior).normalised(rows, counts, before, random)

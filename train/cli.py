@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from affectd.train.runs import RunConfig
 
 DEFAULT_WORKDIR: Final = Path("build/train")
-NETWORKS: Final = ("svm", "mlp", "cnn", "lstm")
 
 
 def run(words: Sequence[str]) -> int:
@@ -38,50 +37,43 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     fetch.add_command(commands)
     _add_music(commands)
+    _add_demo(commands)
     _add_measuring(commands)
-    _add_final(commands)
+    _add_ancestor(commands)
     _add_report(commands)
     return top
 
 
 def _add_measuring(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     evaluate = _command(
-        commands, "evaluate", "measure every network on speakers it has never heard", _evaluate
+        *(commands, "evaluate"),
+        "measure every network on speakers and corpora it has never heard, and fit those to ship",
+        _evaluate,
     )
-    options.add_networks(evaluate, NETWORKS)
-    options.add_folds(evaluate)
+    options.add_systems(evaluate)
+    options.add_seeds(evaluate)
     options.add_recipe(evaluate)
     options.add_scheduler(evaluate)
     evaluate.add_argument("--json", action="store_true", help="print the main figures as JSON")
     gate = _command(
         commands, "gate", "measure what of noise and of speech the speech gate lets through", _gate
     )
-    options.add_gate_epochs(gate)
-    options.add_folds(gate)
+    options.add_gate_steps(gate)
+    options.add_seeds(gate)
     options.add_scheduler(gate)
     gate.add_argument("--json", action="store_true", help="print the figures as JSON")
     ablate = _command(
-        commands, "ablate", "measure on validation speakers what each ingredient brings", _ablate
+        commands, "ablate", "measure on corpora left out what each ingredient brings", _ablate
     )
     ablate.add_argument(
         "--only", nargs="+", metavar="CHANGE", help="of the changes, only these (default: all)"
     )
-    options.add_folds(ablate)
+    options.add_seeds(ablate)
     options.add_recipe(ablate)
     options.add_scheduler(ablate)
-    formats = _command(
-        commands, "formats", "measure what smaller weights cost, after `evaluate`", _formats
-    )
-    options.add_recipe(formats)
 
 
-def _add_final(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    final = _command(
-        commands, "final", "fit CNN, LSTM and gate on all, for `affectd export`", _final
-    )
-    final.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
-    options.add_gate_epochs(final)
-    options.add_recipe(final)
+def _add_ancestor(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     ancestor = _command(
         commands, "ancestor", "show what a random split of oversampled clips pretends", _ancestor
     )
@@ -130,6 +122,24 @@ def _add_music(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     command.set_defaults(run=_music)
 
 
+def _add_demo(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "write the recordings of `affectd demo`, chosen by what listeners of CREMA-D heard"
+
+    def run(args: argparse.Namespace) -> None:
+        from affectd.train import demo
+
+        print(demo.make(args.cremad, args.to).report())
+
+    command = commands.add_parser("demo", help=text, description=text.capitalize() + ".")
+    command.add_argument(
+        "--cremad", type=Path, required=True, metavar="DIR", help="the folder of CREMA-D"
+    )
+    command.add_argument(
+        "--to", type=Path, required=True, metavar="DIR", help="the folder to write them into"
+    )
+    command.set_defaults(run=run)
+
+
 def _command(
     commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
     name: str,
@@ -170,12 +180,12 @@ def _evaluate(args: argparse.Namespace) -> None:
     from affectd.train.runs import run_all
     from affectd.train.tables import table
 
+    config = replace(_config(args), systems=tuple(args.systems))
     data, corpora = _data(args)
-    config = replace(_config(args), networks=tuple(args.networks))
     runs = run_all(data, config, args.workdir / "runs", args.jobs, args.scheduler)
     made = report.Made(
         config=config,
-        corpora=tuple(corpus.report() for corpus in corpora),
+        corpora=tuple(corpora),
         utterances=data.examples.report(),
         fitted_s=sum(run.took_s for run in runs),
     )
@@ -192,15 +202,14 @@ def _gate(args: argparse.Namespace) -> None:
     from affectd.train.corpora.corpus import CorpusError
     from affectd.train.runs import run_gates
 
-    if not args.noise or len(args.folds) < 2:
+    if not args.noise:
         raise CorpusError(
-            "the threshold of a fold comes from noise of the others: name folders of it with "
-            "--noise, and several --folds"
+            "the threshold of a fold comes from noise of the others: name folders with --noise"
         )
     data, _ = _data(args)
-    config, epochs = _config(args), args.gate_epochs
-    runs = run_gates(data, config, epochs, args.workdir / "gates", args.jobs, args.scheduler)
-    result = gates.measure(data, runs, epochs)
+    config, steps = _config(args), args.gate_steps
+    runs = run_gates(data, config, steps, args.workdir / "gates", args.jobs, args.scheduler)
+    result = gates.measure(data, runs, steps)
     folder = args.workdir / "evaluation"
     report.put_beside(folder, tables.GATE, data, result)
     plots.gate(result, folder / "gate.png")
@@ -217,8 +226,8 @@ def _ablate(args: argparse.Namespace) -> None:
         raise RecipeError(
             f"there is no change {', '.join(map(repr, unknown))}; there are {', '.join(CHANGES)}"
         )
-    data, _ = _data(args)
     config = _config(args)
+    data, _ = _data(args)
     changes = {name: CHANGES[name] for name in dict.fromkeys(names)}
     place = args.workdir / "ablation"
     result = ablate(data, config, changes, place, args.jobs, args.scheduler)
@@ -226,31 +235,6 @@ def _ablate(args: argparse.Namespace) -> None:
     report.put_beside(folder, tables.ABLATION, data, result)
     plots.ablation(result["changes"], folder / "ablation.png")
     print(tables.ablation_table(result))
-
-
-def _formats(args: argparse.Namespace) -> None:
-    from affectd.export.formats import choose, measure
-    from affectd.train import report, tables
-    from affectd.train.runs import load_all
-
-    data, _ = _data(args)
-    config = _config(args)
-    runs = load_all(data, config, args.workdir / "runs")
-    table = measure(data, runs, seed=0)
-    report.put_beside(args.workdir / "evaluation", tables.FORMATS, data, table, config.recipe)
-    for form, figures in table.items():
-        print(form, ", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
-    print(f"chosen: {choose(table)}")
-
-
-def _final(args: argparse.Namespace) -> None:
-    from affectd.train.final import fit_final
-
-    data, corpora = _data(args)
-    folder = args.workdir / "final"
-    recipe = _config(args).recipe
-    fit_final(data, corpora, recipe, args.gate_epochs, args.seed, folder, args.jobs)
-    print(f"Fitted on all; now: affectd export --workdir {args.workdir} --to DIR")
 
 
 def _ancestor(args: argparse.Namespace) -> None:
@@ -280,8 +264,10 @@ def _sources(args: argparse.Namespace) -> "Sources":
     from affectd.train.data import Sources
 
     return Sources(
+        encoder=args.encoder,
         corpora={key: getattr(args, key) for key in LAYOUTS if getattr(args, key) is not None},
         tables=tuple(args.table),
+        test_only=tuple(args.test_only),
         noise=tuple(args.noise),
         music=tuple(args.music),
         tried_noise=tuple(args.tried_noise),
@@ -306,5 +292,4 @@ def _config(args: argparse.Namespace) -> "RunConfig":
     from affectd.train.runs import RunConfig
 
     recipe = Recipe().changed(dict(getattr(args, "changes", ())))
-    folds = tuple(fold - 1 for fold in getattr(args, "folds", (1,)))
-    return RunConfig(folds=folds, seeds=tuple(range(getattr(args, "seeds", 1))), recipe=recipe)
+    return RunConfig(seeds=tuple(range(args.seeds)), recipe=recipe)

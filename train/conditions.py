@@ -1,4 +1,4 @@
-"""Virtual voices: how a speaker would sound with another voice, in another room, in noise."""
+"""Virtual voices: how a speaker would sound with another voice, room, noise, line or level."""
 
 import hashlib
 import io
@@ -11,17 +11,27 @@ import numpy as np
 import soundfile
 import soxr
 from numpy.typing import NDArray
-from scipy.signal import oaconvolve
+from scipy.signal import butter, oaconvolve, sosfilt
 
 from affectd.daemon.capture.recording import Recording
 from affectd.daemon.speech.mfcc import INT16_SCALE
 from affectd.daemon.speech.vad import RATE_HZ
 
 SPEEDS: Final = (0.85, 1.18)  # also the factor of pitch and formants
-SNRS_DB: Final = (3.0, 30.0)
-GAIN_STD_DB: Final = 5.0
-ROOM_SHARE: Final = 0.5  # of the virtual voices that are in a room
-NOISE_SHARE: Final = 0.5  # of those that are in noise
+TEMPOS: Final = (0.85, 1.18)  # with pitch and formants as they are
+SNRS_DB: Final = (0.0, 30.0)
+GAINS_DB: Final = (-40.0, 10.0)
+OPUS_KBPS: Final = (8, 32)
+TELEPHONE_HZ: Final = (300.0, 3400.0)
+MU: Final = 255.0  # of the telephone's logarithmic scale, ITU-T G.711
+# Shares of the virtual voices that have another tempo, are in a room, in noise, at another gain,
+# and pass through a telephone or through Opus.
+TEMPO_SHARE: Final = 0.3
+ROOM_SHARE: Final = 0.5
+NOISE_SHARE: Final = 0.5
+GAIN_SHARE: Final = 0.3
+TELEPHONE_SHARE: Final = 0.15
+OPUS_SHARE: Final = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +47,13 @@ class Condition:
     """What happens to every recording of one virtual voice; as recorded by default."""
 
     speed: float = 1.0  # faster and higher above 1, as a tape
+    tempo: float = 1.0  # faster above 1, as high as before
     room: Path | None = None  # impulse response
     noise: Path | None = None
     snr_db: float = 0.0
     gain_db: float = 0.0
-    clipped_db: float = 0.0  # how far its peak lies above full scale
+    peak_dbfs: float | None = None  # where its largest sample is put; above 0 it is clipped
+    is_telephone: bool = False  # band and logarithmic steps of a telephone
     opus_kbps: int = 0  # through Opus at this rate
 
     def apply(self, samples: NDArray[np.int16], seed: int) -> NDArray[np.int16]:
@@ -49,13 +61,17 @@ class Condition:
         pcm = samples * INT16_SCALE
         if self.speed != 1:
             pcm = np.asarray(soxr.resample(pcm, RATE_HZ * self.speed, RATE_HZ))
+        if self.tempo != 1:
+            pcm = _stretched(pcm, self.tempo)
         if self.room is not None:
             pcm = oaconvolve(pcm, _impulse_response(self.room))[: pcm.size]
         if self.noise is not None:
             pcm = pcm + _noise(self.noise, pcm, self.snr_db, seed)
         pcm = pcm * 10 ** (self.gain_db / 20)
-        if self.clipped_db:
-            pcm = pcm / np.abs(pcm).max(initial=1e-9) * 10 ** (self.clipped_db / 20)
+        if self.peak_dbfs is not None:
+            pcm = pcm / np.abs(pcm).max(initial=1e-9) * 10 ** (self.peak_dbfs / 20)
+        if self.is_telephone:
+            pcm = _through_telephone(np.clip(pcm, -1, 1))
         if self.opus_kbps:
             pcm = _through_opus(np.clip(pcm, -1, 1), self.opus_kbps)
         return np.asarray(np.clip(np.round(pcm / INT16_SCALE), -32768, 32767), np.int16)
@@ -88,12 +104,16 @@ class Trials:
         "household noise, 0 dB",
         "in a room",
         "clipped, 12 dB over full scale",
-        "gain -30 dB",
         "gain -20 dB",
-        "gain -10 dB",
-        "gain +10 dB",
+        "gain -12 dB",
+        "gain -6 dB",
+        "peak at -40 dBFS",
+        "peak at -20 dBFS",
+        "peak at 0 dBFS",
         "Opus at 16 kbit/s",
+        "telephone",
     )
+    GAINS: ClassVar = (0, 6, 7, 8)  # numbers of those that differ from the first by gain alone
     around: Surroundings
 
     def of(self, speaker: str) -> tuple[Condition, ...]:
@@ -105,9 +125,11 @@ class Trials:
             AS_RECORDED,
             *(Condition(noise=noise, snr_db=snr_db) for snr_db in (20, 10, 0)),
             Condition(room=room),
-            Condition(clipped_db=12),
-            *(Condition(gain_db=gain_db) for gain_db in (-30, -20, -10, 10)),
+            Condition(peak_dbfs=12),
+            *(Condition(gain_db=gain_db) for gain_db in (-20, -12, -6)),
+            *(Condition(peak_dbfs=peak_dbfs) for peak_dbfs in (-40, -20, 0)),
             Condition(opus_kbps=16),
+            Condition(is_telephone=True),
         )
 
 
@@ -118,16 +140,22 @@ def _random(speaker: str, number: int) -> np.random.Generator:
 
 def _drawn(speaker: str, number: int, around: Surroundings) -> Condition:
     random = _random(speaker, number)
-    low, high = np.log(SPEEDS)
-    speed, gain, snr = random.uniform(low, high), random.normal(), random.uniform(*SNRS_DB)
-    in_room, in_noise = random.random() < ROOM_SHARE, random.random() < NOISE_SHARE
-    room, noise = random.random(), random.random()
+
+    def sometimes(share: float) -> bool:
+        return bool(random.random() < share)
+
+    def factor(bounds: tuple[float, float]) -> float:
+        return float(np.exp(random.uniform(*np.log(bounds))))
+
     return Condition(
-        speed=float(np.exp(speed)),
-        room=_pick(around.rooms, room) if in_room else None,
-        noise=_pick(around.noises, noise) if in_noise else None,
-        snr_db=float(snr),
-        gain_db=float(GAIN_STD_DB * gain),
+        speed=factor(SPEEDS),
+        tempo=factor(TEMPOS) if sometimes(TEMPO_SHARE) else 1.0,
+        room=_pick(around.rooms, random.random()) if sometimes(ROOM_SHARE) else None,
+        noise=_pick(around.noises, random.random()) if sometimes(NOISE_SHARE) else None,
+        snr_db=float(random.uniform(*SNRS_DB)),
+        gain_db=float(random.uniform(*GAINS_DB)) if sometimes(GAIN_SHARE) else 0.0,
+        is_telephone=sometimes(TELEPHONE_SHARE),
+        opus_kbps=int(random.integers(*OPUS_KBPS)) if sometimes(OPUS_SHARE) else 0,
     )
 
 
@@ -158,6 +186,21 @@ def _noise(
     part = np.resize(np.roll(sound, -start), speech.size)
     power, wanted = (part**2).mean(), (speech**2).mean() / 10 ** (snr_db / 10)
     return np.asarray(part * np.sqrt(wanted / max(power, 1e-12)), np.float32)
+
+
+def _stretched(pcm: NDArray[np.float32], tempo: float) -> NDArray[np.float32]:
+    """Another tempo by a phase vocoder."""
+    from librosa.effects import time_stretch
+
+    return np.asarray(time_stretch(pcm, rate=tempo, n_fft=1024), np.float32)
+
+
+def _through_telephone(pcm: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Band of a telephone and 8 bits a sample on a logarithmic scale. Source: ITU-T G.711."""
+    band = sosfilt(butter(4, TELEPHONE_HZ, "bandpass", fs=RATE_HZ, output="sos"), pcm)
+    scaled = np.sign(band) * np.log1p(MU * np.abs(np.clip(band, -1, 1))) / np.log1p(MU)
+    steps = np.round(scaled * 127) / 127
+    return np.asarray(np.sign(steps) * np.expm1(np.abs(steps) * np.log1p(MU)) / MU, np.float32)
 
 
 def _through_opus(pcm: NDArray[np.float32], kbps: int) -> NDArray[np.float32]:

@@ -7,28 +7,31 @@ from pathlib import Path
 from typing import Final
 
 from affectd.daemon.emotion.labels import EMOTIONS
-from affectd.train import sounds
+from affectd.train import rooms, sounds
 from affectd.train.conditions import Surroundings, Trials, Voices
 from affectd.train.corpora import layouts, table
-from affectd.train.corpora.corpus import Corpus, CorpusError
+from affectd.train.corpora.corpus import Clip, Corpus, CorpusError
+from affectd.train.corpora.kept_out import is_kept_out
 from affectd.train.corpora.layouts import audio_files
+from affectd.train.corpora.listeners import voice_votes
+from affectd.train.encoder import Encoder, prepared
 from affectd.train.examples import Examples, join, stored
 from affectd.train.fits import Data, held_out
 from affectd.train.folds import COUNT
 
-VOICES: Final = 12  # of each speaker of the first corpus
-OTHER_VOICES: Final = 3  # of each speaker of the other corpora: they have speakers of their own
-PLAIN_VOICES: Final = 2
-NOISE_VOICES: Final = 16
+VOICES: Final = 3  # of each speaker, the own one included
+NOISE_VOICES: Final = 8
 NEUTRAL: Final = EMOTIONS.index("neutral")
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where recordings lie; the first corpus is tested."""
+    """Where recordings lie; the first corpus is tested on folds."""
 
+    encoder: Path  # of `affectd train fetch encoder`
     corpora: dict[str, Path] = field(default_factory=dict)  # key of LAYOUTS -> folder
     tables: tuple[Path, ...] = ()  # CSV tables of other labelled recordings
+    test_only: tuple[Path, ...] = ()  # the same of recordings that nothing is learnt from
     noise: tuple[Path, ...] = ()  # folders of what is not speech, household noise first
     music: tuple[Path, ...] = ()  # the same, but never laid under virtual voices
     tried_noise: tuple[Path, ...] = ()  # others, that only test
@@ -39,7 +42,7 @@ class Sources:
 
 def corpora(sources: Sources) -> list[Corpus]:
     """Load the labels of every corpus. Raises CorpusError if there is none, or one is amiss."""
-    loaded = [layouts.load(key, folder) for key, folder in sources.corpora.items()]
+    loaded = [_loaded(key, folder) for key, folder in sources.corpora.items()]
     loaded += [table.load(path) for path in sources.tables]
     _check_names([*(corpus.clips[0].corpus for corpus in loaded), *_names(sources)])
     if not loaded:
@@ -47,19 +50,40 @@ def corpora(sources: Sources) -> list[Corpus]:
     return loaded
 
 
-def surroundings(sources: Sources) -> tuple[Surroundings, Surroundings]:
+def _loaded(key: str, folder: Path) -> Corpus:
+    """A corpus in its publishers' layout, with what its listeners heard where that is known.
+
+    The demo's speakers and sentences, of CREMA-D, are not learnt from.
+    """
+    corpus = layouts.load(key, folder)
+    if key != "cremad":
+        return corpus
+    votes = voice_votes(folder)
+
+    def with_vote(clip: Clip) -> Clip:
+        vote = votes.get(clip.path.stem)
+        heard = tuple(EMOTIONS.index(emotion) for emotion in vote.emotions) if vote else ()
+        return replace(clip, heard=heard, is_learnt=not is_kept_out(clip.path.stem))
+
+    return replace(corpus, clips=tuple(with_vote(clip) for clip in corpus.clips))
+
+
+def surroundings(sources: Sources, workdir: Path) -> tuple[Surroundings, Surroundings]:
     """Rooms and noises to learn from, and others to be tested in.
+
+    Beside recorded rooms, synthesised ones are learnt from; they are kept in workdir.
 
     Every second noise of the folders after the first is learnt from, and those of the first are
     tested in; of a single folder half serve each. Raises CorpusError.
     """
-    rooms, tried_rooms = (
+    recorded, tried_rooms = (
         tuple(path for place in places for path in _files(place))
         for places in (sources.rooms, sources.tried_rooms)
     )
-    _check_apart(rooms, tried_rooms, "rooms")
+    _check_apart(recorded, tried_rooms, "rooms")
     learnt, tried = _noises(sources.noise)
-    return Surroundings(rooms, learnt), Surroundings(tried_rooms, tried)
+    boxes = rooms.synthesise(workdir / "rooms")
+    return Surroundings((*recorded, *boxes), learnt), Surroundings(tried_rooms, tried)
 
 
 def _noises(folders: tuple[Path, ...]) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
@@ -87,45 +111,60 @@ def _check_apart(learnt: Iterable[Path], tried: Iterable[Path], what: str) -> No
 
 
 def gather(sources: Sources, workdir: Path, jobs: int) -> tuple[Data, list[Corpus]]:
-    """Load, cut and measure everything, or take what workdir holds of it.
+    """Load, cut, measure and encode everything, or take what workdir holds of it.
 
     Plain speech is taught as neutral. Returns the data, and the labelled corpora without what
     had to be left out.
     """
-    learnt, tried = surroundings(sources)
-    first, *others = corpora(sources)
-    voices = [Voices(VOICES, learnt), *(Voices(OTHER_VOICES, learnt) for _ in others)]
-    kept = [
-        stored(corpus, of_each, workdir, jobs)
-        for corpus, of_each in zip((first, *others), voices, strict=True)
-    ]
+    loaded = corpora(sources)
+    test_only = [table.load(path) for path in sources.test_only]
+    _check_sounds(sources)
+    encoder = prepared(sources.encoder, workdir)
+    learnt, tried = surroundings(sources, workdir)
+    voices = Voices(VOICES, learnt)
+    kept = [stored(corpus, voices, encoder, workdir, jobs) for corpus in loaded]
+    unseen = [stored(corpus, Voices(), encoder, workdir, jobs)[1] for corpus in test_only]
     trials = None
     if tried.rooms and tried.noises:
-        trials = stored(kept[0][0], Trials(tried), workdir, jobs)[1]
+        trials = stored(kept[0][0], Trials(tried), encoder, workdir, jobs)[1]
     else:
         print("No trying conditions: they need --noise and --tried-rooms.", file=sys.stderr)
-    noise = _sounds((*sources.noise, *sources.music), Voices(NOISE_VOICES, learnt), workdir, jobs)
-    if sources.tried_noise:
-        if noise is None:
-            raise CorpusError("--tried-noise tests the speech gate, which learns from --noise")
-        noise = join([noise, *_tried(sources.tried_noise, workdir, jobs)])
-    plain = _sounds(sources.plain, Voices(PLAIN_VOICES, learnt), workdir, jobs)
+    noise_voices = Voices(NOISE_VOICES, learnt)
+    noise = _sounds((*sources.noise, *sources.music), noise_voices, encoder, workdir, jobs)
+    if sources.tried_noise and noise is not None:
+        noise = join([noise, *_tried(sources.tried_noise, encoder, workdir, jobs)])
+    plain = _sounds(sources.plain, voices, encoder, workdir, jobs)
     taught = [examples for _, examples in kept]
     if plain is not None:
         taught.append(replace(plain, clips=tuple(replace(c, emotion=NEUTRAL) for c in plain.clips)))
-    return (
-        Data(examples=join(taught), trials=trials, noise=noise, plain=plain),
-        [corpus for corpus, _ in kept],
+    data = Data(
+        examples=join(taught),
+        encoder=encoder,
+        test_only=join(unseen) if unseen else None,
+        trials=trials,
+        noise=noise,
+        plain=plain,
     )
+    return data, [corpus for corpus, _ in kept]
 
 
-def _sounds(folders: tuple[Path, ...], voices: Voices, workdir: Path, jobs: int) -> Examples | None:
+def _check_sounds(sources: Sources) -> None:
+    """Raise CorpusError, before anything long begins, for a folder of sounds that is amiss."""
+    for folder in (*sources.noise, *sources.music, *sources.tried_noise, *sources.plain):
+        sounds.load(folder, folder.name)
+    if sources.tried_noise and not (sources.noise or sources.music):
+        raise CorpusError("--tried-noise tests the speech gate, which learns from --noise")
+
+
+def _sounds(
+    folders: tuple[Path, ...], voices: Voices, encoder: Encoder, workdir: Path, jobs: int
+) -> Examples | None:
     if not folders:
         return None
     under = frozenset(voices.around.noises)
     loaded = [sounds.load(folder, folder.resolve().name, under) for folder in folders]
-    examples = join([stored(corpus, voices, workdir, jobs)[1] for corpus in loaded])
-    if any(not held_out(examples, fold).size for fold in range(COUNT)):
+    examples = join([stored(corpus, voices, encoder, workdir, jobs)[1] for corpus in loaded])
+    if any(not held_out(examples, fold).size for fold in range(1, COUNT + 1)):
         raise CorpusError(
             f"{', '.join(map(str, folders))} hold {len(examples.clips)} recording(s), too few for "
             f"each of {COUNT} folds to test utterances in some; add others"
@@ -133,18 +172,21 @@ def _sounds(folders: tuple[Path, ...], voices: Voices, workdir: Path, jobs: int)
     return examples
 
 
-def _tried(folders: tuple[Path, ...], workdir: Path, jobs: int) -> Iterator[Examples]:
+def _tried(
+    folders: tuple[Path, ...], encoder: Encoder, workdir: Path, jobs: int
+) -> Iterator[Examples]:
     """Sounds that only test, as recorded."""
     for folder in folders:
         corpus = sounds.load(folder, folder.resolve().name)
         clips = tuple(replace(clip, is_learnt=False) for clip in corpus.clips)
-        yield stored(replace(corpus, clips=clips), Voices(), workdir, jobs)[1]
+        yield stored(replace(corpus, clips=clips), Voices(), encoder, workdir, jobs)[1]
 
 
 def _names(sources: Sources) -> list[str]:
+    folders = (*sources.noise, *sources.music, *sources.tried_noise, *sources.plain)
     return [
-        folder.resolve().name
-        for folder in (*sources.noise, *sources.music, *sources.tried_noise, *sources.plain)
+        *(folder.resolve().name for folder in folders),
+        *(path.resolve().parent.name for path in sources.test_only),
     ]
 
 

@@ -1,22 +1,21 @@
-"""What the runs say: figures of every system on speakers it has never heard."""
+"""What the runs say: figures of every system on speakers and corpora it has never heard."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from affectd.daemon.emotion.decision import Calibration, soften
+from affectd.daemon.emotion.decision import CIRCUMPLEX, Calibration, soften
 from affectd.daemon.emotion.labels import EMOTIONS
 from affectd.train.adaptation import QUIET
 from affectd.train.conditions import Trials
 from affectd.train.examples import Examples
-from affectd.train.fits import SERVED, Answers, Data, Run, heard_keys
-from affectd.train.folds import speakers_tested
+from affectd.train.fits import MAIN, NOTHING, SERVED, Answers, Data, Run, heard_keys
+from affectd.train.folds import ALL, FOLD, WITHOUT, left_out
 from affectd.train.scores import (
     MISSED,
-    Scores,
     bootstrap,
     calibrate,
     calibration_error,
@@ -25,27 +24,31 @@ from affectd.train.scores import (
     score,
 )
 
+LEFT_OUT: Final = "left_out"
+TEST_ONLY: Final = "test_only"
+FOLDS: Final = "folds"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Told:
+class Predictions:
     """Clips of test speakers in all runs of a system, and what each was taken for."""
 
-    clip: NDArray[np.int64]  # shape (n,), index into examples.clips
+    clip: NDArray[np.int64]  # shape (n,), index into clips
     truth: NDArray[np.int64]
     predicted: NDArray[np.int64]  # MISSED for a clip without an utterance
     seed: NDArray[np.int64]
-    fold: NDArray[np.int64]
+    split: NDArray[np.str_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibrated:
-    """Utterances of test speakers in all runs, calibrated on validation speakers of their fold."""
+    """Utterances of unseen speakers in all runs, calibrated on corpora that are none of theirs."""
 
-    row: NDArray[np.int64]  # of examples
-    truth: NDArray[np.int64]
+    truth: NDArray[np.int64]  # shape (n,)
+    speaker: NDArray[np.str_]
     p: NDArray[np.float64]  # shape (n, 8)
     sets: NDArray[np.bool_]  # shape (n, 8)
-    known: NDArray[np.bool_]  # confident enough not to be `unknown`
+    is_known: NDArray[np.bool_]  # confident enough not to be `unknown`
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,9 +57,9 @@ class Evaluation:
 
     system: str
     figures: dict[str, Any]
-    told: Told
-    calibrated: Calibrated
-    curves: list[dict[str, list[float]]]
+    folds: Predictions
+    calibrated: dict[str, Calibrated]  # by corpus; the folds' is FOLDS
+    losses: list[list[float]]
 
 
 def evaluate(data: Data, runs: Sequence[Run]) -> list[Evaluation]:
@@ -67,167 +70,267 @@ def evaluate(data: Data, runs: Sequence[Run]) -> list[Evaluation]:
 
 def _evaluate(data: Data, runs: list[Run]) -> Evaluation:
     examples = data.examples
-    heard = {key: tell(examples, runs, key) for key, _, _ in heard_keys()}
+    folds = [run for run in runs if run.split.startswith(FOLD)]
+    heard = {key: predict(examples, folds, key) for key, _, _ in heard_keys()}
     served = heard[SERVED]
-    calibrations = by_fold(examples, runs)
-    calibrated = _calibrated(examples, runs, calibrations)
     figures: dict[str, Any] = {
         "uar": {key: _over_seeds(examples, told, "uar") for key, told in heard.items()},
         "accuracy": _over_seeds(examples, served, "accuracy"),
         "macro_f1": _over_seeds(examples, served, "macro_f1"),
-        "per_fold_uar": {
-            str(fold + 1): _scores(served, served.fold == fold).uar
-            for fold in np.unique(served.fold)
-        },
         **_groups(examples, served),
         "confusion": confusion(served.truth, served.predicted).tolist(),
-        "calibration": asdict(calibrate(*_validation(examples, runs))),
-        "ece": calibration_error(calibrated.truth, calibrated.p),
-        "ece_before": _error_before(examples, runs),
-        "coverage": _coverage(examples, calibrated),
-        "unknown": {
-            "share": float((~calibrated.known).mean()),
-            "accuracy_of_the_rest": float(
-                (calibrated.p.argmax(axis=1) == calibrated.truth)[calibrated.known].mean()
-            ),
-        },
-        "validation_uar": float(np.mean([validation_uar(examples, run) for run in runs])),
     }
-    if data.trials is not None:
-        figures["trials"] = _trials(data.trials, runs)
-    if data.plain is not None:
-        figures["plain"] = _plain(data.plain, runs, calibrations)
-    return Evaluation(
-        runs[0].system, figures, served, calibrated, [run.curves for run in runs if run.curves]
-    )
+    unseen = list(_unseen(data, runs))
+    for protocol in (LEFT_OUT, TEST_ONLY):
+        corpora = {one.corpus: _corpus(one) for one in unseen if one.protocol == protocol}
+        if corpora:
+            figures[protocol] = {"mean": _mean_of(corpora), "corpora": corpora}
+    calibrated = {}
+    if sources := calibration_sources(examples, runs):
+        figures["calibration"] = asdict(calibrate(list(sources.values())))
+        calibrated = _calibrated(data, folds, unseen, sources)
+        figures["doubt"] = _doubt(unseen, calibrated)
+        if "plain" in folds[0].others:
+            figures["plain"] = _plain(folds, calibrate(list(sources.values())))
+    if data.trials is not None and "trials" in folds[0].others:
+        figures["trials"] = _trials(data.trials, folds)
+        figures["same_at_any_gain"] = same_at_any_gain(data.trials, folds)
+    losses = [run.losses for run in folds if run.losses]
+    return Evaluation(runs[0].system, figures, served, calibrated, losses)
 
 
-def tell(
+@dataclass(frozen=True, slots=True, eq=False)
+class _Unseen:
+    """The runs that are tested on one corpus of which they have learnt nothing."""
+
+    protocol: str
+    corpus: str
+    examples: Examples
+    runs: list[Run]
+
+
+def _unseen(data: Data, runs: Sequence[Run]) -> Iterator[_Unseen]:
+    for corpus in left_out(data.examples):
+        if own := [run for run in runs if run.split == f"{WITHOUT} {corpus}"]:
+            yield _Unseen(LEFT_OUT, corpus, data.examples, own)
+    final = [run for run in runs if run.split == ALL and run.test.by_heard]
+    if data.test_only is not None and final:
+        for corpus in dict.fromkeys(clip.corpus for clip in data.test_only.clips):
+            here = data.test_only.corpus == corpus
+            own = [_only(run, here) for run in final]
+            yield _Unseen(TEST_ONLY, corpus, data.test_only, own)
+
+
+def _only(run: Run, here: NDArray[np.bool_]) -> Run:
+    """A run with the answers to some rows alone."""
+    chosen = here[run.test.rows]
+    by_heard = {key: p[chosen] for key, p in run.test.by_heard.items()}
+    return Run(run.system, run.split, run.seed, Answers(run.test.rows[chosen], by_heard))
+
+
+def predict(
     examples: Examples,
     runs: Sequence[Run],
     key: str,
     answers: Callable[[Run], Answers] = lambda run: run.test,
     condition: int = 0,
-) -> Told:
-    """What every clip of the testers was taken for: the mean log-probability of its utterances."""
+) -> Predictions:
+    """What every clip of the testers was taken for: the mean log-probability of its utterances.
+
+    Only emotions that the tested clips have are told apart.
+    """
     parts = []
     for run in runs:
-        speakers = set(speakers_tested(examples, run.fold))
-        asked = [i for i, clip in enumerate(examples.clips) if clip.speaker in speakers]
         given = answers(run)
         here = examples.condition[given.rows] == condition
-        logs = np.zeros((len(examples.clips), len(EMOTIONS)))
         clips = examples.clip[given.rows[here]]
+        asked = _asked(examples, given.rows)
+        truth = np.array([examples.clips[i].emotion for i in asked])
+        possible = np.unique(truth)
+        logs = np.zeros((len(examples.clips), len(EMOTIONS)))
         np.add.at(logs, clips, np.log(np.maximum(given.by_heard[key][here], 1e-12)))
-        spoken = np.isin(asked, clips)
+        chosen = possible[logs[asked][:, possible].argmax(axis=1)]
         parts.append(
-            Told(
-                clip=np.array(asked),
-                truth=np.array([examples.clips[i].emotion for i in asked]),
-                predicted=np.where(spoken, logs[asked].argmax(axis=1), MISSED),
+            Predictions(
+                clip=asked,
+                truth=truth,
+                predicted=np.where(np.isin(asked, clips), chosen, MISSED),
                 seed=np.full(len(asked), run.seed),
-                fold=np.full(len(asked), run.fold),
+                split=np.full(len(asked), run.split),
             )
         )
-    return Told(
-        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in Told.__slots__}
+    names = Predictions.__slots__
+    return Predictions(*(np.concatenate([getattr(one, name) for one in parts]) for name in names))
+
+
+def _asked(examples: Examples, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """All clips of the speakers, corpora and emotions of some rows, even without an utterance."""
+    clips = [examples.clips[i] for i in np.unique(examples.clip[rows])]
+    wanted = {(clip.corpus, clip.speaker, clip.emotion) for clip in clips}
+    return np.array(
+        [
+            number
+            for number, clip in enumerate(examples.clips)
+            if (clip.corpus, clip.speaker, clip.emotion) in wanted
+        ]
     )
 
 
-def by_fold(examples: Examples, runs: Sequence[Run]) -> dict[int, Calibration]:
-    """For each fold the calibration from its own validation speakers, over all seeds.
-
-    A fold's test speakers validate in other folds, never in its own.
-    """
-    folds = sorted({run.fold for run in runs})
-    return {
-        fold: calibrate(*_validation(examples, [run for run in runs if run.fold == fold]))
-        for fold in folds
-    }
-
-
-def _validation(
+def calibration_sources(
     examples: Examples, runs: Sequence[Run]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Labels and probabilities of validation utterances, as served after a while."""
-    return (
-        np.concatenate([examples.emotion[run.validation.rows] for run in runs]),
-        np.concatenate([run.validation.by_heard[SERVED] for run in runs]),
-    )
+) -> dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    """Labels and probabilities that calibrate, by where they are from.
 
-
-def validation_uar(examples: Examples, run: Run) -> float:
-    """UAR of the validation utterances of one run: what recipes are chosen by."""
-    predicted = run.validation.by_heard[SERVED].argmax(axis=1)
-    return score(examples.emotion[run.validation.rows], predicted).uar
-
-
-def _error_before(examples: Examples, runs: Sequence[Run]) -> float:
-    truth = np.concatenate([examples.emotion[run.test.rows] for run in runs])
-    return calibration_error(truth, np.concatenate([run.test.by_heard[SERVED] for run in runs]))
+    They are those of corpora that were left out, since every household is one; where no corpus was
+    left out, those of the folds.
+    """
+    kind = WITHOUT if any(run.split.startswith(WITHOUT) for run in runs) else FOLD
+    found: dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]] = {}
+    for name in dict.fromkeys(run.split for run in runs if run.split.startswith(kind)):
+        own = [run.test for run in runs if run.split == name]
+        found[name] = (
+            np.concatenate([examples.emotion[test.rows] for test in own]),
+            np.concatenate([test.by_heard[SERVED] for test in own]),
+        )
+    return found
 
 
 def _calibrated(
-    examples: Examples, runs: Sequence[Run], calibrations: dict[int, Calibration]
-) -> Calibrated:
-    ps, sets, known = [], [], []
-    for run in runs:
-        calibration = calibrations[run.fold]
-        p = soften(run.test.by_heard[SERVED], calibration.temperature)
-        ps.append(p)
-        sets.append(prediction_sets(p, calibration))
-        known.append(p.max(axis=1) >= calibration.threshold)
+    data: Data,
+    folds: Sequence[Run],
+    unseen: Sequence[_Unseen],
+    sources: dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]],
+) -> dict[str, Calibrated]:
+    """Calibrated utterances by corpus; none has a say in its own calibration."""
+    first = data.examples.clips[0].corpus
+    found = {}
+    if any(name.startswith(WITHOUT) for name in sources):
+        others = [one for name, one in sources.items() if name != f"{WITHOUT} {first}"]
+        found[FOLDS] = _with(calibrate(others), data.examples, folds)
+    for one in unseen:
+        others = [of for name, of in sources.items() if name != f"{WITHOUT} {one.corpus}"]
+        if others:
+            found[one.corpus] = _with(calibrate(others), one.examples, one.runs)
+    return found
+
+
+def _with(calibration: Calibration, examples: Examples, runs: Sequence[Run]) -> Calibrated:
     rows = np.concatenate([run.test.rows for run in runs])
+    p = np.concatenate([run.test.by_heard[SERVED] for run in runs])
+    p = soften(p, calibration.temperature)
     return Calibrated(
-        rows,
-        examples.emotion[rows],
-        np.concatenate(ps),
-        np.concatenate(sets),
-        np.concatenate(known),
+        truth=examples.emotion[rows],
+        speaker=examples.speaker[rows],
+        p=p,
+        sets=prediction_sets(p, calibration),
+        is_known=p.max(axis=1) >= calibration.threshold,
     )
 
 
-def _coverage(examples: Examples, of: Calibrated) -> dict[str, Any]:
+def _doubt(
+    unseen: Sequence[_Unseen], calibrated: dict[str, Calibrated]
+) -> dict[str, dict[str, Any]]:
+    """How honest the doubt is, of the folds, and the mean over the corpora of a protocol."""
+    by_corpus = {name: _honesty(one) for name, one in calibrated.items()}
+    found: dict[str, dict[str, Any]] = {}
+    if FOLDS in by_corpus:
+        found[FOLDS] = by_corpus[FOLDS]
+    for protocol in (LEFT_OUT, TEST_ONLY):
+        own = {
+            one.corpus: by_corpus[one.corpus]
+            for one in unseen
+            if one.corpus in by_corpus and one.protocol == protocol
+        }
+        if own:
+            keys = next(iter(own.values()))
+            mean = {key: float(np.mean([of[key] for of in own.values()])) for key in keys}
+            pooled = calibration_error(
+                np.concatenate([calibrated[name].truth for name in own]),
+                np.concatenate([calibrated[name].p for name in own]),
+                np.concatenate(
+                    [np.full(len(calibrated[n].truth), 1 / len(calibrated[n].truth)) for n in own]
+                ),
+            )
+            found[protocol] = mean | {"ece_pooled": pooled, "corpora": own}
+    return found
+
+
+def _honesty(of: Calibrated) -> dict[str, float]:
     covered = of.sets[np.arange(len(of.truth)), of.truth]
-    speaker = examples.speaker[of.row]
-    per_actor = {str(s): float(covered[speaker == s].mean()) for s in np.unique(speaker)}
+    by_speaker = [covered[of.speaker == one].mean() for one in np.unique(of.speaker)]
+    right = of.p.argmax(axis=1) == of.truth
     return {
-        "mean": float(np.mean(list(per_actor.values()))),
-        "min_actor": min(per_actor.values()),
-        "max_actor": max(per_actor.values()),
+        "ece": calibration_error(of.truth, of.p),
+        "accuracy": float(right.mean()),
+        "coverage": float(np.mean(by_speaker)),
         "set_size": float(of.sets.sum(axis=1).mean()),
-        "per_actor": per_actor,
+        "unknown": float((~of.is_known).mean()),
+        "accuracy_if_known": float(right[of.is_known].mean()) if of.is_known.any() else 0.0,
     }
 
 
-def _over_seeds(examples: Examples, told: Told, name: str) -> dict[str, Any]:
-    """Mean over the folds, of which mean and deviation over the seeds, and a bootstrap."""
+def _corpus(one: _Unseen) -> dict[str, Any]:
+    """Figures of one corpus that was not learnt from."""
+    heard = {key: predict(one.examples, one.runs, key) for key, _, _ in MAIN}
+    served = heard[SERVED]
+    chance = 1 / len(np.unique(served.truth))
+    return {
+        "uar": {key: _over_seeds(one.examples, told, "uar") for key, told in heard.items()},
+        "chance": chance,
+        "clips": int(len(served.clip) / len(one.runs)),
+        **_groups(one.examples, served),
+        **_halves(served),
+        "confusion": confusion(served.truth, served.predicted).tolist(),
+    }
+
+
+def _mean_of(corpora: dict[str, Any]) -> dict[str, Any]:
+    """Mean UAR over corpora, and its deviation over the seeds."""
+    found = {}
+    for key, _, _ in MAIN:
+        per_seed = np.mean([of["uar"][key]["per_seed"] for of in corpora.values()], axis=0)
+        found[key] = _spread(per_seed.tolist())
+    return found
+
+
+def _halves(told: Predictions) -> dict[str, float]:
+    """UAR of high against low arousal and valence, as the circumplex has them; else left out."""
+    found = {}
+    for number, name in enumerate(("valence", "arousal")):
+        side = np.sign(CIRCUMPLEX[:, number]).astype(int)
+        asked = (side[told.truth] != 0) & (told.predicted != MISSED)
+        truth, predicted = side[told.truth[asked]], side[told.predicted[asked]]
+        if len(np.unique(truth)) > 1:
+            found[name] = score(truth, predicted).uar
+    return found
+
+
+def _over_seeds(examples: Examples, told: Predictions, name: str) -> dict[str, Any]:
+    """Mean over the splits, of which mean and deviation over the seeds, and a bootstrap."""
     per_seed = [
         float(
             np.mean(
                 [
-                    getattr(_scores(told, (told.seed == seed) & (told.fold == fold)), name)
-                    for fold in np.unique(told.fold[told.seed == seed])
+                    getattr(score(told.truth[here], told.predicted[here]), name)
+                    for split in np.unique(told.split[told.seed == seed])
+                    if (here := (told.seed == seed) & (told.split == split)).any()
                 ]
             )
         )
         for seed in np.unique(told.seed)
     ]
     speaker = np.array([examples.clips[i].speaker for i in told.clip])
-    return {
-        "mean": float(np.mean(per_seed)),
-        "std": float(np.std(per_seed, ddof=1)) if len(per_seed) > 1 else 0.0,
-        "per_seed": per_seed,
-        "interval": list(bootstrap(told.truth, told.predicted, speaker)[name]),
-    }
+    interval = bootstrap(told.truth, told.predicted, speaker)[name]
+    return _spread(per_seed) | {"interval": list(interval)}
 
 
-def _scores(told: Told, which: NDArray[np.bool_]) -> Scores:
-    return score(told.truth[which], told.predicted[which])
+def _spread(per_seed: list[float]) -> dict[str, Any]:
+    std = float(np.std(per_seed, ddof=1)) if len(per_seed) > 1 else 0.0
+    return {"mean": float(np.mean(per_seed)), "std": std, "per_seed": per_seed}
 
 
-def _groups(examples: Examples, told: Told) -> dict[str, dict[str, float]]:
-    """Recall of each emotion; UAR of each actor, gender and intensity; over all seeds."""
+def _groups(examples: Examples, told: Predictions) -> dict[str, dict[str, float]]:
+    """Recall of each emotion; UAR of each speaker, gender and intensity; over all seeds."""
     clips = [examples.clips[i] for i in told.clip]
     right = told.predicted == told.truth
     groups: dict[str, dict[str, float]] = {
@@ -237,10 +340,12 @@ def _groups(examples: Examples, told: Told) -> dict[str, dict[str, float]]:
             if (told.truth == number).any()
         }
     }
-    for group, name in (("actor", "speaker"), ("gender", "gender"), ("intensity", "intensity")):
+    for name in ("speaker", "gender", "intensity"):
         values = np.array([getattr(clip, name) for clip in clips])
-        groups[f"per_{group}"] = {
-            str(value): _scores(told, values == value).uar for value in np.unique(values) if value
+        groups[f"per_{name}"] = {
+            str(value): score(told.truth[values == value], told.predicted[values == value]).uar
+            for value in np.unique(values)
+            if value
         }
     return groups
 
@@ -248,7 +353,7 @@ def _groups(examples: Examples, told: Told) -> dict[str, dict[str, float]]:
 def _trials(trials: Examples, runs: Sequence[Run]) -> dict[str, dict[str, float]]:
     table = {}
     for number, name in enumerate(Trials.NAMES):
-        told = tell(trials, runs, SERVED, lambda run: run.others["trials"], number)
+        told = predict(trials, runs, SERVED, lambda run: run.others["trials"], number)
         scores = _over_seeds(trials, told, "uar")
         table[name] = {
             "uar": scores["mean"],
@@ -258,21 +363,24 @@ def _trials(trials: Examples, runs: Sequence[Run]) -> dict[str, dict[str, float]
     return table
 
 
-def _plain(
-    plain: Examples, runs: Sequence[Run], calibrations: dict[int, Calibration]
-) -> dict[str, float]:
+def same_at_any_gain(trials: Examples, runs: Sequence[Run]) -> float:
+    """Share of clips that are taken for the same emotion at all gains of Trials.GAINS."""
+    told = [
+        predict(trials, runs, NOTHING, lambda run: run.others["trials"], number).predicted
+        for number in Trials.GAINS
+    ]
+    return float((np.array(told) == told[0]).all(axis=0).mean())
+
+
+def _plain(runs: Sequence[Run], calibration: Calibration) -> dict[str, float]:
     """What is read out of plain speech as recorded, whose readers a fold has not learnt from."""
-    utterances, emotions = 0, np.zeros(len(EMOTIONS), int)
-    for run in runs:
-        answers, calibration = run.others["plain"], calibrations[run.fold]
-        as_recorded = plain.condition[answers.rows] == 0
-        p = soften(answers.by_heard[SERVED][as_recorded], calibration.temperature)
-        known = p.max(axis=1) >= calibration.threshold
-        utterances += len(p)
-        emotions += np.bincount(p[known].argmax(axis=1), minlength=len(EMOTIONS))
+    p = np.concatenate([run.others["plain"].by_heard[SERVED] for run in runs])
+    p = soften(p, calibration.temperature)
+    is_known = p.max(axis=1) >= calibration.threshold
+    emotions = np.bincount(p[is_known].argmax(axis=1), minlength=len(EMOTIONS))
     readings = int(emotions.sum())
     return {
-        "utterances": utterances,
+        "utterances": len(p),
         "readings": readings,
         "emotional_share": float(1 - emotions[list(QUIET)].sum() / max(1, readings)),
     }

@@ -1,8 +1,8 @@
-"""Clips become examples: cut by the daemon's own segmenter, measured by its own MFCC."""
+"""Clips become examples: cut by the daemon's own segmenter, measured and encoded as it does."""
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -18,13 +18,16 @@ from affectd.daemon.errors import RecordingError
 from affectd.daemon.speech.ear import Ear
 from affectd.daemon.speech.mfcc import FeatureSpec
 from affectd.daemon.speech.segmenter import SegmenterSpec
-from affectd.daemon.speech.vad import DEFAULT_MODE
+from affectd.daemon.speech.vad import DEFAULT_MODE, RATE_HZ
 from affectd.train import conditions
 from affectd.train.conditions import Trials, Voices
 from affectd.train.corpora.corpus import Clip, Corpus, CorpusError, LeftOut
+from affectd.train.encoder import Encoder, frames_of
 from affectd.train.stored import keep, load
 
 SAMPLED: Final = 97  # of so many utterances one is looked at, to tell examples apart
+SPECTRA: Final = 2  # MFCC frames whose mean is kept for the networks that have no encoder
+SPEC: Final = FeatureSpec()
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,13 +37,13 @@ class Examples:
     A clip has one utterance, sometimes two, rarely none.
     """
 
-    features: NDArray[np.float32]  # shape (n, spec.n_frames, spec.n_mfcc), not normalised
-    frames: NDArray[np.int64]  # shape (n,), frames before the padding
+    frames: NDArray[np.float16]  # shape (n, time, width), of the encoder; not normalised
+    spectra: NDArray[np.float16]  # shape (n, 2 time, n_mfcc), MFCCs, means of SPECTRA frames
+    count: NDArray[np.int64]  # shape (n,), frames before the padding
     clip: NDArray[np.int64]  # shape (n,), index into clips
     condition: NDArray[np.int64]  # shape (n,), 0 as recorded, others are virtual voices
     clips: tuple[Clip, ...]
     seconds: NDArray[np.float64]  # shape (len(clips),), heard of each clip in all conditions
-    spec: FeatureSpec
 
     @cached_property
     def emotion(self) -> NDArray[np.int64]:
@@ -58,14 +61,25 @@ class Examples:
         return np.array([clip.corpus for clip in self.clips])[self.clip]
 
     @cached_property
-    def sums(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Sum and sum of squares of each utterance's frames of speech, each (n, n_mfcc)."""
-        totals = np.empty((len(self.clip), self.spec.n_mfcc))
+    def is_learnt(self) -> NDArray[np.bool_]:
+        """Which utterances may be learnt from, shape (n,); others only test."""
+        return np.array([clip.is_learnt for clip in self.clips])[self.clip]
+
+    @cached_property
+    def sums(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Sum and sum of squares of each utterance's frames of speech, each (n, width)."""
+        totals = np.empty((len(self.clip), self.frames.shape[2]), np.float32)
         squares = np.empty_like(totals)
-        for row, frames in enumerate(self.frames):
-            spoken = self.features[row, :frames].astype(np.float64)
+        for row, count in enumerate(self.count):
+            spoken = self.frames[row, :count].astype(np.float32)
             totals[row], squares[row] = spoken.sum(axis=0), (spoken**2).sum(axis=0)
         return totals, squares
+
+    def spectral(self) -> "Examples":
+        """The same with MFCCs in place of the encoder's frames."""
+        count = self.count * 2
+        is_padding = ~self.spectra[np.arange(len(count)), count - 1].any(axis=1)
+        return replace(self, frames=self.spectra, count=count - is_padding)
 
     def report(self) -> str:
         """Tell what the segmenter made of the clips."""
@@ -79,7 +93,7 @@ class Examples:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Statistics:
-    """Mean and standard deviation of each coefficient over speech frames, shape (n_mfcc,)."""
+    """Mean and standard deviation of each coefficient over speech frames, shape (width,)."""
 
     mean: NDArray[np.float32]
     std: NDArray[np.float32]
@@ -87,10 +101,10 @@ class Statistics:
 
 def statistics(examples: Examples, rows: NDArray[np.int64]) -> Statistics:
     """Measure the speech frames of the given rows; padding is left out."""
-    totals, squares = (sums[rows].sum(axis=0) for sums in examples.sums)
-    count = examples.frames[rows].sum()
+    totals, squares = (sums[rows].sum(axis=0, dtype=np.float64) for sums in examples.sums)
+    count = examples.count[rows].sum()
     mean = totals / count
-    std = np.sqrt(squares / count - mean**2)
+    std = np.sqrt(np.maximum(squares / count - mean**2, 1e-10))
     return Statistics(mean.astype(np.float32), std.astype(np.float32))
 
 
@@ -99,8 +113,8 @@ def digest(*several: Examples | None) -> str:
     whole = hashlib.sha256()
     for one in several:
         if one is not None:
-            whole.update(repr((one.clips, one.features.shape)).encode())
-            whole.update(one.features[::SAMPLED].tobytes())
+            whole.update(repr((one.clips, one.frames.shape)).encode())
+            whole.update(one.frames[::SAMPLED].tobytes())
     return whole.hexdigest()[:12]
 
 
@@ -108,25 +122,25 @@ def join(several: Sequence[Examples]) -> Examples:
     """The examples of several corpora as one."""
     offsets = np.cumsum([0, *(len(one.clips) for one in several)])
     return Examples(
-        features=np.concatenate([one.features for one in several]),
         frames=np.concatenate([one.frames for one in several]),
+        spectra=np.concatenate([one.spectra for one in several]),
+        count=np.concatenate([one.count for one in several]),
         clip=np.concatenate([one.clip + by for one, by in zip(several, offsets, strict=False)]),
         condition=np.concatenate([one.condition for one in several]),
         clips=tuple(clip for one in several for clip in one.clips),
         seconds=np.concatenate([one.seconds for one in several]),
-        spec=several[0].spec,
     )
 
 
 def extract(
-    corpus: Corpus, voices: Voices | Trials, spec: FeatureSpec, jobs: int
+    corpus: Corpus, voices: Voices | Trials, encoder: Encoder, jobs: int
 ) -> tuple[Corpus, Examples]:
-    """Cut and measure all clips of a corpus, in parallel processes, with a progress bar.
+    """Cut, measure and encode all clips of a corpus, in parallel processes, with a progress bar.
 
     voices: in which every clip is heard. Returns the corpus without damaged
     clips and repeated recordings, and its examples. Raises CorpusError if too many are damaged.
     """
-    tasks = (joblib.delayed(_hear)(clip, voices, spec) for clip in corpus.clips)
+    tasks = (joblib.delayed(_hear)(clip, voices, encoder) for clip in corpus.clips)
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator")
     bar = tqdm(parallel(tasks), total=len(corpus.clips), desc=f"{corpus.name}", unit="clip")
     heard = dict(zip(corpus.clips, bar, strict=True))
@@ -146,38 +160,36 @@ def extract(
         )
     counts = [len(heard[clip].utterances) for clip in kept.clips]
     return kept, Examples(
-        features=np.array([features for _, features, _ in utterances], np.float32),
-        frames=np.array([frames for _, _, frames in utterances], np.int64),
+        frames=np.array([one.frames for one in utterances]),
+        spectra=np.array([one.spectra for one in utterances]),
+        count=np.array([one.count for one in utterances], np.int64),
         clip=np.repeat(np.arange(len(kept.clips)), counts),
-        condition=np.array([number for number, _, _ in utterances], np.int64),
+        condition=np.array([one.condition for one in utterances], np.int64),
         clips=kept.clips,
         seconds=np.array([heard[clip].seconds for clip in kept.clips]),
-        spec=spec,
     )
 
 
 def stored(
-    corpus: Corpus,
-    voices: Voices | Trials,
-    workdir: Path,
-    jobs: int,
-    spec: FeatureSpec | None = None,
+    corpus: Corpus, voices: Voices | Trials, encoder: Encoder, workdir: Path, jobs: int
 ) -> tuple[Corpus, Examples]:
     """Return what is kept in workdir, or extract and keep it.
 
-    It is found again by what made it: the clips, the settings, and the code that is heard with.
+    It is found again by what made it: the clips, the settings, the encoder and the code.
     """
-    spec = spec or FeatureSpec()
-    path = workdir / f"features-{_made_of(corpus, voices, spec)}.joblib"
+    path = workdir / f"examples-{_made_of(corpus, voices, encoder)}.joblib"
     if not path.exists():
-        keep(extract(corpus, voices, spec, jobs), path)
+        keep(extract(corpus, voices, encoder, jobs), path)
     kept: tuple[Corpus, Examples] = load(path, mmap_mode="r")
-    return kept
+    of_path = {clip.path: clip for clip in corpus.clips}  # as labelled now
+    clips = tuple(of_path[clip.path] for clip in kept[1].clips)
+    return replace(kept[0], clips=clips), replace(kept[1], clips=clips)
 
 
-def _made_of(corpus: Corpus, voices: Voices | Trials, spec: FeatureSpec) -> str:
+def _made_of(corpus: Corpus, voices: Voices | Trials, encoder: Encoder) -> str:
     files = [(clip.path.stat().st_size, clip.path.stat().st_mtime_ns) for clip in corpus.clips]
-    settings = (corpus.clips, files, voices, spec, SegmenterSpec(), DEFAULT_MODE)
+    clips = [(clip.path, clip.speaker) for clip in corpus.clips]
+    settings = (clips, files, voices, encoder.sha256, SPEC, SegmenterSpec(), DEFAULT_MODE)
     digest = hashlib.sha256(repr(settings).encode())
     for source in (*sorted(Path(speech.__file__).parent.glob("*.py")), Path(conditions.__file__)):
         digest.update(source.read_bytes())
@@ -185,13 +197,21 @@ def _made_of(corpus: Corpus, voices: Voices | Trials, spec: FeatureSpec) -> str:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Utterance:
+    condition: int
+    frames: NDArray[np.float16]
+    spectra: NDArray[np.float16]
+    count: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _HeardClip:
     sha256: str  # of its samples
     seconds: float  # in all conditions
-    utterances: list[tuple[int, NDArray[np.float32], int]]  # condition, features, frames
+    utterances: list[_Utterance]
 
 
-def _hear(clip: Clip, voices: Voices | Trials, spec: FeatureSpec) -> "_HeardClip | str":
+def _hear(clip: Clip, voices: Voices | Trials, encoder: Encoder) -> "_HeardClip | str":
     """Hear one clip in every voice; return why not if it is damaged."""
     try:
         samples = Recording(clip.path).samples()
@@ -202,6 +222,19 @@ def _hear(clip: Clip, voices: Voices | Trials, spec: FeatureSpec) -> "_HeardClip
     for number, condition in enumerate(voices.of(clip.speaker)):
         altered = condition.apply(samples, seed=int.from_bytes(digest.digest()[:4]) + number)
         heard += altered.size
-        ear = Ear(spec, SegmenterSpec(), DEFAULT_MODE)
-        utterances += [(number, one.features, one.frames) for one in ear.listen([altered])]
-    return _HeardClip(digest.hexdigest(), heard / spec.rate_hz, utterances)
+        ear = Ear(SPEC, SegmenterSpec(), DEFAULT_MODE)
+        utterances += [
+            _encoded(number, one.features, one.frames, encoder) for one in ear.listen([altered])
+        ]
+    return _HeardClip(digest.hexdigest(), heard / RATE_HZ, utterances)
+
+
+def _encoded(
+    condition: int, features: NDArray[np.float32], count: int, encoder: Encoder
+) -> _Utterance:
+    return _Utterance(
+        condition=condition,
+        frames=encoder(features, count).astype(np.float16),
+        spectra=features.reshape(-1, SPECTRA, SPEC.n_mfcc).mean(axis=1).astype(np.float16),
+        count=frames_of(count),
+    )

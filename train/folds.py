@@ -1,5 +1,6 @@
-"""Which speakers train, validate and test: never the same in two parts."""
+"""Which speakers and corpora train and test: never the same in both."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
 from affectd.train.corpora.corpus import CorpusError
+from affectd.train.corpora.layouts import LAYOUTS
 from affectd.train.examples import Examples
 
 # EmoBox's six speaker-independent RAVDESS folds, by test actors (Ma et al., 2024).
@@ -20,28 +22,75 @@ EMOBOX: Final = (
     (6, 13, 17, 22),
 )
 COUNT: Final = len(EMOBOX)
-VALIDATION_PER_GENDER: Final = 2
+FOLD: Final = "fold"
+WITHOUT: Final = "without"
+ALL: Final = "all"  # learns from everything, and is tested on what nothing is learnt from
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """Rows of examples in each part of one fold; validation and test are as recorded."""
+    """Rows of examples in each part; what is tested is as recorded."""
 
     train: NDArray[np.int64]
-    validation: NDArray[np.int64]
     test: NDArray[np.int64]
 
 
+def names(examples: Examples) -> Iterator[str]:
+    """All splits: `fold 1` to `fold 6` of the first corpus, `without nemo` and so on, and `all`."""
+    yield from (f"{FOLD} {number}" for number in range(1, COUNT + 1))
+    tested = left_out(examples)
+    if len(tested) > 1:
+        yield from (f"{WITHOUT} {corpus}" for corpus in tested)
+    yield ALL
+
+
+def left_out(examples: Examples) -> list[str]:
+    """Corpora that are left out in turn: those with emotions to tell apart and own people."""
+    found = dict.fromkeys(clip.corpus for clip in examples.clips)
+    return [
+        corpus
+        for corpus in found
+        if _people(corpus) == corpus
+        and len({clip.emotion for clip in examples.clips if clip.corpus == corpus}) > 1
+    ]
+
+
+def split(examples: Examples, name: str) -> Split:
+    """Part the examples as one of names() says.
+
+    A fold tests some speakers of the first corpus and learns from all others. A corpus that is
+    left out is tested on the emotions that the others teach. Raises CorpusError if a part would be
+    empty.
+    """
+    kind, _, which = name.partition(" ")
+    as_recorded = examples.condition == 0
+    if kind == FOLD:
+        tested = np.isin(examples.speaker, speakers_tested(examples, int(which)))
+        train = examples.is_learnt & ~tested
+        test = tested & (examples.corpus == examples.clips[0].corpus) & as_recorded
+    elif kind == WITHOUT:
+        people = np.array([_people(corpus) for corpus in examples.corpus])
+        train = examples.is_learnt & (people != which)
+        taught = np.unique(examples.emotion[train])
+        test = (examples.corpus == which) & as_recorded & np.isin(examples.emotion, taught)
+    else:
+        train, test = examples.is_learnt, np.zeros(len(examples.clip), bool)
+    parts = Split(np.flatnonzero(train), np.flatnonzero(test))
+    if not parts.train.size or (kind != ALL and not parts.test.size):
+        raise CorpusError(f"{name} has nothing to learn from or to test on; add speakers")
+    return parts
+
+
 def speakers_tested(examples: Examples, fold: int) -> tuple[str, ...]:
-    """The speakers of the first corpus that one of COUNT folds tests.
+    """The speakers of the first corpus that one of COUNT folds, from 1, tests.
 
     RAVDESS has EmoBox's folds; the speakers of another corpus are dealt out.
-    Raises CorpusError if there are too few speakers to train, validate and test.
+    Raises CorpusError if there are fewer speakers than folds.
     """
     first = examples.clips[0].corpus
     speakers = np.unique([clip.speaker for clip in examples.clips if clip.corpus == first])
     if first == "ravdess":
-        chosen = np.array([f"ravdess_{actor:02}" for actor in EMOBOX[fold]])
+        chosen = np.array([f"ravdess_{actor:02}" for actor in EMOBOX[fold - 1]])
         chosen = np.intersect1d(speakers, chosen)
     else:
         if len(speakers) < COUNT:
@@ -49,38 +98,10 @@ def speakers_tested(examples: Examples, fold: int) -> tuple[str, ...]:
                 f"{first} has {len(speakers)} speaker(s), {COUNT} are needed to test on unseen "
                 "ones; add recordings of others"
             )
-        chosen = speakers[list(GroupKFold(COUNT).split(speakers, groups=speakers))[fold][1]]
+        chosen = speakers[list(GroupKFold(COUNT).split(speakers, groups=speakers))[fold - 1][1]]
     return tuple(str(speaker) for speaker in chosen)
 
 
-def split(examples: Examples, fold: int, seed: int) -> Split:
-    """Part the examples by speaker: the fold's testers, and validating speakers drawn by seed.
-
-    fold: from 0. Of the first corpus's other speakers two men and two women validate, or as many
-    as leave one to train. All other speakers of all corpora train. Raises CorpusError if a part
-    would be empty.
-    """
-    first = examples.clips[0].corpus
-    of_first = {clip.speaker: clip.gender for clip in examples.clips if clip.corpus == first}
-    test = speakers_tested(examples, fold)
-    others = sorted(of_first.keys() - set(test))
-    random = np.random.default_rng([seed, fold])
-    validation: list[str] = []
-    for gender in sorted(set(of_first.values())):
-        alike = [speaker for speaker in others if of_first[speaker] == gender]
-        count = min(VALIDATION_PER_GENDER, len(alike) - 1)
-        validation += random.permutation(alike)[:count].tolist()
-    own = (examples.corpus == first) & (examples.condition == 0)
-    parts = Split(
-        train=np.flatnonzero(~np.isin(examples.speaker, [*test, *validation])),
-        validation=np.flatnonzero(own & np.isin(examples.speaker, validation)),
-        test=np.flatnonzero(own & np.isin(examples.speaker, test)),
-    )
-    missing = set(others) - set(validation)
-    if not (parts.validation.size and parts.test.size and missing):
-        raise CorpusError(
-            f"fold {fold + 1} tests the speakers {', '.join(test) or 'none'} and needs three "
-            f"others, but there are only {', '.join(others) or 'none'}; choose other --folds or "
-            "add speakers"
-        )
-    return parts
+def _people(corpus: str) -> str:
+    """The corpus whose speakers these are: RAVDESS's speakers sing, too."""
+    return (LAYOUTS[corpus].people if corpus in LAYOUTS else "") or corpus

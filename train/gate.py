@@ -8,27 +8,34 @@ from keras import layers
 from numpy.typing import NDArray
 
 from affectd.daemon.emotion.bundle import normalise
-from affectd.daemon.speech.mfcc import FeatureSpec
 from affectd.train.examples import Examples, Statistics
-from affectd.train.fit import one_epoch
+from affectd.train.fit import run_steps
 from affectd.train.networks import AttentivePooling, Spoken
 
-STEPS: Final = 150  # an epoch
 BATCH: Final = 32
-GAIN_STD_DB: Final = 10.0  # of the level at random, so that it is not learnt
+ASKED: Final = 256  # utterances that are normalised at once
+WIDTH: Final = 64  # channels of the convolutions
 
 
-def network(spec: FeatureSpec) -> Any:
-    """Three strided convolutions over time, pooled by attention to one probability."""
-    sound = keras.Input((spec.n_frames, spec.n_mfcc))
+def network(shape: tuple[int, ...]) -> Any:
+    """The frames of an utterance, (n, time, width) -> the probability of speech, (n, 1).
+
+    Two convolutions at steps of 80 ms, over few channels into which the encoder's are brought
+    together, and attention.
+    """
+    sound = keras.Input(shape)
     spoken = Spoken()(sound)
-    x = sound
-    for filters, kernel in ((48, 5), (64, 5), (64, 3)):
-        x = layers.Conv1D(filters, kernel, strides=2, padding="same", use_bias=False)(x)
-        x = layers.ReLU()(layers.BatchNormalization()(x))
-        spoken = layers.MaxPooling1D(2, padding="same")(spoken)
+    x = layers.SpatialDropout1D(0.2)(sound)
+    x = layers.Multiply()([_activated(layers.Conv1D(WIDTH, 1, use_bias=False)(x)), spoken])
+    x = _activated(layers.Conv1D(WIDTH, 5, strides=2, padding="same", use_bias=False)(x))
+    spoken = layers.MaxPooling1D(2, padding="same")(spoken)
+    x = _activated(layers.Conv1D(WIDTH, 3, padding="same", use_bias=False)(x))
     x = layers.Dropout(0.3)(AttentivePooling(32)([x, spoken]))
     return keras.Model(sound, layers.Dense(1, activation="sigmoid")(x), name="speech")
+
+
+def _activated(x: Any) -> Any:
+    return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
 
 
 def fit(
@@ -37,20 +44,21 @@ def fit(
     noise: Examples,
     noise_rows: NDArray[np.int64],
     prior: Statistics,
-    epochs: int,
+    steps: int,
     seed: int,
 ) -> Any:
-    """Fit the gate to rows of speech and of noise, as many of each in every batch."""
+    """Fit the gate to so many batches of rows of speech and of noise, as many of each in all."""
     keras.utils.set_random_seed(seed)
-    model = network(speech.spec)
-    rate = keras.optimizers.schedules.CosineDecay(2e-3, epochs * STEPS)
+    model = network(speech.frames.shape[1:])
+    rate = keras.optimizers.schedules.CosineDecay(1e-3, steps)
     model.compile(
-        keras.optimizers.AdamW(rate, use_ema=True, ema_momentum=0.99, ema_overwrite_frequency=None),
+        keras.optimizers.AdamW(
+            rate, weight_decay=0.02, use_ema=True, ema_momentum=0.99, ema_overwrite_frequency=None
+        ),
         "binary_crossentropy",
     )
     pairs = _Pairs(speech, speech_rows, noise, noise_rows, prior, seed)
-    for _ in range(epochs):
-        one_epoch(model, pairs)
+    run_steps(model, pairs.draw, steps)
     model.optimizer.finalize_variable_values(model.trainable_variables)
     return model
 
@@ -59,11 +67,23 @@ def probabilities(
     model: Any, examples: Examples, rows: NDArray[np.int64], prior: Statistics
 ) -> NDArray[np.float64]:
     """Probability that each row is speech, shape (n,)."""
-    x = normalise(examples.features[rows], prior.mean, prior.std, examples.frames[rows])
-    return np.asarray(model.predict(x, batch_size=128, verbose=0)[:, 0], np.float64)
+    p = np.empty(len(rows))
+    for start in range(0, len(rows), ASKED):
+        here = slice(start, start + ASKED)
+        p[here] = model.predict_on_batch(_normalised(examples, rows[here], prior))[:, 0]
+    return p
+
+
+def _normalised(
+    examples: Examples, rows: NDArray[np.int64], prior: Statistics
+) -> NDArray[np.float32]:
+    frames = examples.frames[rows].astype(np.float32)
+    return normalise(frames, prior.mean, prior.std, examples.count[rows])
 
 
 class _Pairs:
+    """Batches half of noise and half of speech, in each of which all corpora are as frequent."""
+
     def __init__(
         self,
         speech: Examples,
@@ -83,22 +103,15 @@ class _Pairs:
             for examples, rows in ((noise, noise_rows), (speech, speech_rows))
         ]
 
-    def __len__(self) -> int:
-        return STEPS
+    def draw(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Frames, shape (batch, time, width), and whether they are speech, shape (batch, 1)."""
+        x = [
+            _normalised(examples, self._drawn(corpora), self._prior)
+            for examples, corpora in self._sides
+        ]
+        y = np.repeat([0.0, 1.0], BATCH // 2)[:, None].astype(np.float32)
+        return np.concatenate(x), y
 
-    def on_epoch_end(self) -> None:
-        """Each batch is drawn when it is asked for."""
-
-    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        features, frames = [], []
-        for examples, corpora in self._sides:
-            for _ in range(BATCH // 2):
-                corpus = corpora[self._random.integers(len(corpora))]
-                row = self._random.choice(corpus)
-                features.append(examples.features[row])
-                frames.append(examples.frames[row])
-        x = np.array(features)
-        gain_db = GAIN_STD_DB * self._random.normal(size=(len(x), 1))
-        x[:, :, 0] += gain_db * np.sqrt(self._sides[0][0].spec.n_mels)
-        y = np.repeat([0.0, 1.0], BATCH // 2).astype(np.float32)
-        return normalise(x, self._prior.mean, self._prior.std, np.array(frames)), y
+    def _drawn(self, corpora: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+        chosen = self._random.integers(len(corpora), size=BATCH // 2)
+        return np.array([self._random.choice(corpora[one]) for one in chosen])

@@ -1,8 +1,8 @@
 """The speech gate on every fold: what of noise, music and speech it lets through."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -12,9 +12,9 @@ import soundfile
 from numpy.typing import NDArray
 
 from affectd.train.conditions import Trials
-from affectd.train.examples import Examples, digest, statistics
-from affectd.train.fits import Data, dealt, held_out, learnt, quiet_one_thread, taught
-from affectd.train.folds import split
+from affectd.train.examples import Examples, Statistics, digest, statistics
+from affectd.train.fits import Data, dealt, held_out, quiet_one_thread, taught
+from affectd.train.folds import ALL, FOLD, split
 from affectd.train.provenance import commit
 
 HOUR_S: Final = 3600
@@ -24,48 +24,72 @@ DRAWN: Final = 99  # thresholds of the curve of what each would let through
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GateRun:
-    """The speech gate on one fold with one seed: what of the fold's own part is how surely speech.
+    """The speech gate on one split with one seed: how surely what it has not learnt is speech.
 
-    rows: of examples (`speech`), trials, noise and plain; p: the probability that each is speech.
+    The gate of the split ALL has learnt everything: it has weights instead of probabilities.
     """
 
-    fold: int
+    split: str
     seed: int
-    rows: dict[str, NDArray[np.int64]]
-    p: dict[str, NDArray[np.float64]]
+    rows: dict[str, NDArray[np.int64]] = field(default_factory=dict)  # speech, noise, …
+    p: dict[str, NDArray[np.float64]] = field(default_factory=dict)  # of the rows, that of speech
+    fitted: list[NDArray[np.float32]] = field(default_factory=list)  # weights of gate.network
+    prior: Statistics | None = None  # that the weights normalise with
     took_s: float = 0.0  # to fit and to ask, on one thread
 
+    @property
+    def fold(self) -> int:
+        """The number of the fold that is tested."""
+        return int(self.split.removeprefix(FOLD))
 
-def fit_gate(data: Data, fold: int, seed: int, epochs: int) -> GateRun:
-    """Fit the gate without test and validation speakers, and the sounds that the fold tests."""
+
+def fit_gate(data: Data, name: str, seed: int, steps: int) -> GateRun:
+    """Fit the gate without the speakers and the sounds that the split tests.
+
+    name: a fold's, or ALL.
+    """
     began = time.monotonic()
     quiet_one_thread()
     from affectd.train import gate
 
     examples, noise = data.examples, data.noise
     assert noise is not None  # noqa: S101
-    parts = split(examples, fold, seed)
-    rows = taught(data, parts, fold)
+    rows = taught(data, name)
     prior = statistics(examples, rows)
-    noise_rows = np.flatnonzero(learnt(noise) & (dealt(noise)[noise.clip] != fold))
-    fitted = gate.fit(examples, rows, noise, noise_rows, prior, epochs, seed)
-    held = {"speech": (examples, parts.test), "noise": (noise, held_out(noise, fold))}
-    if data.plain is not None:
-        held["plain"] = (data.plain, held_out(data.plain, fold))
-    if data.trials is not None:
-        testers = np.unique(examples.speaker[parts.test])
-        held["trials"] = (data.trials, np.flatnonzero(np.isin(data.trials.speaker, testers)))
+    is_held = np.zeros(len(noise.clip), bool)
+    if name != ALL:
+        is_held[held_out(noise, GateRun(name, seed).fold)] = True
+    noise_rows = np.flatnonzero(noise.is_learnt & ~is_held)
+    model = gate.fit(examples, rows, noise, noise_rows, prior, steps, seed)
+    if name == ALL:
+        weights = model.get_weights()
+        took_s = time.monotonic() - began
+        return GateRun(name, seed, fitted=weights, prior=prior, took_s=took_s)
+    held = _held(data, name)
     return GateRun(
-        fold=fold,
+        split=name,
         seed=seed,
-        rows={name: of for name, (_, of) in held.items()},
-        p={n: gate.probabilities(fitted, of, rows, prior) for n, (of, rows) in held.items()},
+        rows={kind: of for kind, (_, of) in held.items()},
+        p={kind: gate.probabilities(model, *of, prior) for kind, of in held.items()},
         took_s=time.monotonic() - began,
     )
 
 
-def measure(data: Data, gates: Sequence[GateRun], epochs: int) -> dict[str, Any]:
-    """What the gates let through, each at the threshold that the noises of other folds give.
+def _held(data: Data, name: str) -> dict[str, tuple[Examples, NDArray[np.int64]]]:
+    """What a fold's gate has not learnt from: examples and rows of them, by kind."""
+    tested, fold = split(data.examples, name).test, GateRun(name, 0).fold
+    held = {"speech": (data.examples, tested)}
+    for kind, sounds in (("noise", data.noise), ("plain", data.plain)):
+        if sounds is not None:
+            held[kind] = (sounds, held_out(sounds, fold))
+    if data.trials is not None:
+        testers = np.unique(data.examples.speaker[tested])
+        held["trials"] = (data.trials, np.flatnonzero(np.isin(data.trials.speaker, testers)))
+    return held
+
+
+def measure(data: Data, runs: Sequence[GateRun], steps: int) -> dict[str, Any]:
+    """What the gates of the folds let through, each at the threshold of the other folds' noises.
 
     Sounds and plain speech are those that a fold has not taught to its gate, as recorded: their
     virtual voices lie in rooms and noises that are learnt from. Of what passes the networks call
@@ -73,6 +97,7 @@ def measure(data: Data, gates: Sequence[GateRun], epochs: int) -> dict[str, Any]
     """
     noise = data.noise
     assert noise is not None  # noqa: S101
+    gates = [run for run in runs if run.split != ALL]
     open_at = {fold: gate_threshold(noise, gates, without=fold) for fold in {g.fold for g in gates}}
     counts: dict[str, list[dict[str, float]]] = {}
     speech: list[float] = []
@@ -85,17 +110,15 @@ def measure(data: Data, gates: Sequence[GateRun], epochs: int) -> dict[str, Any]
                 for name, count in _counted(sounds, gate, gate.rows[kind], passes[kind]).items():
                     counts.setdefault(name, []).append(count)
         if data.trials is not None:
-            condition = data.trials.condition[gate.rows["trials"]]
-            for number, name in enumerate(Trials.NAMES):
-                kept = float(passes["trials"][condition == number].mean())
+            for name, kept in _by_condition(data.trials, gate, passes["trials"]):
                 trials.setdefault(name, []).append(kept)
     return {
         "commit": commit(),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "fitted_s": round(sum(gate.took_s for gate in gates)),
+        "fitted_s": round(sum(run.took_s for run in runs)),
         "folds": len(open_at),
         "seeds": len({gate.seed for gate in gates}),
-        "epochs": epochs,
+        "steps": steps,
         "noise": digest(noise),
         "threshold": gate_threshold(noise, gates),
         "household": noise.clips[0].corpus,
@@ -125,6 +148,16 @@ def gate_threshold(noise: Examples, gates: Sequence[GateRun], without: int | Non
     if allowed >= len(surest):
         return 0.0
     return float(np.nextafter(surest[allowed], 1))
+
+
+def _by_condition(
+    trials: Examples, gate: GateRun, passed: NDArray[np.bool_]
+) -> Iterator[tuple[str, float]]:
+    """What passes under each trying condition in which an utterance was heard."""
+    condition = trials.condition[gate.rows["trials"]]
+    for number, name in enumerate(Trials.NAMES):
+        if (here := condition == number).any():
+            yield name, float(passed[here].mean())
 
 
 def _counted(

@@ -1,7 +1,8 @@
-"""The networks' design: MLP, CNN and LSTM over one utterance of normalised MFCCs.
+"""The networks' design: MLP, CNN and LSTM over the normalised frames of one utterance.
 
-Frames of zeros are padding: they are left out of every pooling over time. CNN and LSTM have several
-members that share their first layers; each is fitted as if it were alone, and together they answer.
+They read frames of the encoder, and for comparison MFCCs. Frames of zeros are padding: CNN and LSTM
+leave them out of their pooling over time. CNN and LSTM have several members that share their first
+layers; each is fitted as if it were alone, and together they answer.
 Source: Lee et al. (2015), Why M Heads are Better than One.
 """
 
@@ -9,14 +10,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import keras
-import numpy as np
 from keras import layers, ops
 
 from affectd.daemon.emotion.labels import EMOTIONS
-from affectd.daemon.speech.mfcc import FeatureSpec
 from affectd.train.recipe import Recipe
-
-BANDS: Final = 40
 
 
 @keras.saving.register_keras_serializable("affectd")
@@ -79,95 +76,64 @@ def joined(network: Any) -> Any:
     return keras.Model(network.input, MeanLog()(network.output), name=network.name)
 
 
-def mlp(spec: FeatureSpec, recipe: Recipe) -> Any:
+def mlp(shape: tuple[int, int], recipe: Recipe) -> Any:
     """Two dense layers over the mean of each coefficient: the baseline that hears no order."""
-    sound = keras.Input((spec.n_frames, spec.n_mfcc))
+    sound = keras.Input(shape)
     x = layers.GlobalAveragePooling1D()(sound)
     for units in (256, 128):
         x = layers.Dropout(recipe.dropout)(layers.Dense(units, activation="relu")(x))
     return _members(sound, [layers.Dense(len(EMOTIONS), activation="softmax")(x)], "mlp")
 
 
-def cnn(spec: FeatureSpec, recipe: Recipe) -> Any:
-    """Convolutions over time and bands, then residual dilated ones over time, and attention."""
-    sound = keras.Input((spec.n_frames, spec.n_mfcc))
-    heard, spoken = _heard(sound, spec, recipe)
+def cnn(shape: tuple[int, int], recipe: Recipe) -> Any:
+    """Residual dilated convolutions over time, and attention."""
+    sound = keras.Input(shape)
+    heard, spoken, whole = _heard(sound, recipe)
     answers = []
     for _ in range(recipe.members):
         x = heard
-        for dilation in (1, 2, 4):
-            y = _over_time(recipe, dilation if recipe.dilated else 1)(x)
+        for dilation in (1, 2):
+            y = layers.Conv1D(
+                recipe.width, 3, padding="same", dilation_rate=dilation, use_bias=False
+            )(x)
             x = layers.Add()([x, _activated(y)])
-        answers.append(_emotions(x, spoken, recipe))
+        answers.append(_emotions(x, spoken, whole, recipe))
     return _members(sound, answers, "cnn")
 
 
-def lstm(spec: FeatureSpec, recipe: Recipe) -> Any:
-    """Convolutions over time and bands, then an LSTM both ways in steps of 80 ms, and attention."""
-    sound = keras.Input((spec.n_frames, spec.n_mfcc))
-    heard, spoken = _heard(sound, spec, recipe)
-    heard, spoken = layers.MaxPooling1D(2)(heard), layers.MaxPooling1D(2)(spoken)
+def lstm(shape: tuple[int, int], recipe: Recipe) -> Any:
+    """An LSTM both ways, and attention."""
+    sound = keras.Input(shape)
+    heard, spoken, whole = _heard(sound, recipe)
     answers = []
     for _ in range(recipe.members):
         memory = layers.LSTM(recipe.units, return_sequences=True)
-        x = (layers.Bidirectional(memory) if recipe.both_ways else memory)(heard)
-        answers.append(_emotions(x, spoken, recipe))
+        answers.append(_emotions(layers.Bidirectional(memory)(heard), spoken, whole, recipe))
     return _members(sound, answers, "lstm")
 
 
-def _heard(sound: Any, spec: FeatureSpec, recipe: Recipe) -> tuple[Any, Any]:
-    """Undo the cosine transform, and convolve over time and bands: (n, t / 4, width), and speech.
+def _heard(sound: Any, recipe: Recipe) -> tuple[Any, Any, Any]:
+    """What CNN and LSTM begin with, of frames (n, t, c).
 
-    In bands a higher voice or another vowel is the same pattern elsewhere, so that what was
-    learnt at one place serves at all; in coefficients it is not.
+    Every two frames brought together to few channels, (n, t / 2, width); which of these are speech,
+    (n, t / 2, 1); and mean and deviation of each coefficient over the whole utterance, (n, 2 c).
     """
     spoken = Spoken()(sound)
-    x = _bands(spec)(sound)
-    x = layers.Reshape((spec.n_frames, BANDS, 1))(x)
-    if recipe.deltas:
-        x = layers.Concatenate()([x, _movement(x)])
-    x = _activated(_convolution(recipe.filters, (5, 5), (2, 2))(x))
-    x = _activated(_convolution(2 * recipe.filters, (3, 3), (2, 2))(x))
-    x = layers.Reshape((x.shape[1], x.shape[2] * x.shape[3]))(x)
+    x = layers.SpatialDropout1D(recipe.input_dropout)(sound)
+    whole = layers.BatchNormalization()(AttentivePooling(0)([x, spoken]))
+    x = layers.AveragePooling1D(2, padding="same")(x)
+    spoken = layers.MaxPooling1D(2, padding="same")(spoken)
     x = _activated(layers.Conv1D(recipe.width, 1, use_bias=False)(x))
-    return x, layers.MaxPooling1D(4, padding="same")(spoken)
-
-
-def _bands(spec: FeatureSpec) -> Any:
-    """A dense layer that begins as the inverse of the cosine transform, at 40 bands."""
-    places, orders = np.arange(BANDS), np.arange(spec.n_mfcc)
-    cosine = np.cos(np.pi * np.outer(orders, 2 * places + 1) / (2 * BANDS))
-    # Coefficients come with unit variance; in speech their deviation falls about like this.
-    falling = np.sqrt(2 / BANDS) * 1.5 / (1 + orders[:, None])
-    return layers.Dense(
-        BANDS, use_bias=False, kernel_initializer=keras.initializers.Constant(cosine * falling)
-    )
-
-
-def _convolution(filters: int, kernel: tuple[int, int], strides: tuple[int, int]) -> Any:
-    return layers.Conv2D(filters, kernel, strides=strides, padding="same", use_bias=False)
-
-
-def _movement(x: Any) -> Any:
-    """The difference of each frame's neighbours, (n, t, bands, 1): same shape."""
-    padded = layers.ZeroPadding2D(((1, 1), (0, 0)))(x)
-    later, earlier = layers.Cropping2D(((2, 0), (0, 0))), layers.Cropping2D(((0, 2), (0, 0)))
-    return layers.Subtract()([later(padded), earlier(padded)])
-
-
-def _over_time(recipe: Recipe, dilation: int) -> Any:
-    convolution = layers.SeparableConv1D if recipe.separable else layers.Conv1D
-    return convolution(recipe.width, 3, padding="same", dilation_rate=dilation, use_bias=False)
+    return layers.Multiply()([x, spoken]), spoken, whole
 
 
 def _activated(x: Any) -> Any:
     return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
 
 
-def _emotions(x: Any, spoken: Any, recipe: Recipe) -> Any:
-    x = AttentivePooling(64 if recipe.attention else 0)([x, spoken])
-    x = layers.BatchNormalization()(x)
-    x = layers.Dropout(recipe.dropout)(x)
+def _emotions(x: Any, spoken: Any, whole: Any, recipe: Recipe) -> Any:
+    x = layers.BatchNormalization()(AttentivePooling(recipe.attention)([x, spoken]))
+    x = layers.Dropout(recipe.dropout)(layers.Concatenate()([x, whole]))
     return layers.Dense(len(EMOTIONS), activation="softmax")(x)
 
 
@@ -178,7 +144,7 @@ def _members(sound: Any, answers: list[Any], name: str) -> Any:
     return keras.Model(sound, together, name=name)
 
 
-NETWORKS: Final[dict[str, Callable[[FeatureSpec, Recipe], Any]]] = {
+NETWORKS: Final[dict[str, Callable[[tuple[int, int], Recipe], Any]]] = {
     "mlp": mlp,
     "cnn": cnn,
     "lstm": lstm,

@@ -1,11 +1,11 @@
 """Options that several commands of `affectd train` share."""
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-GATE_EPOCHS: Final = 24
+GATE_STEPS: Final = 2000
+ENCODER: Final = Path("recordings/encoder/whisper_tiny_en_encoder.npz")
 
 
 def add_recordings(command: argparse.ArgumentParser) -> None:
@@ -14,7 +14,8 @@ def add_recordings(command: argparse.ArgumentParser) -> None:
 
     recordings = command.add_argument_group(
         "recordings",
-        "Of those given, the first in this order is tested; the others are only learnt from.",
+        "Of those given, the first in this order is tested on folds of its speakers; each with "
+        "people of its own is also left out in turn.",
     )
     for key, layout in LAYOUTS.items():
         recordings.add_argument(
@@ -31,6 +32,21 @@ def add_recordings(command: argparse.ArgumentParser) -> None:
         default=[],
         metavar="FILE",
         help="CSV table of your own recordings with the columns file, speaker, emotion; repeatable",
+    )
+    recordings.add_argument(
+        "--test-only",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="the same for recordings that nothing is learnt from; repeatable",
+    )
+    recordings.add_argument(
+        "--encoder",
+        type=Path,
+        default=ENCODER,
+        metavar="FILE",
+        help=f"the speech encoder of `affectd train fetch encoder` (default: {ENCODER})",
     )
     for option, what in (
         ("--noise", "sounds that are not speech, household noise first; repeatable"),
@@ -59,28 +75,24 @@ def add_recordings(command: argparse.ArgumentParser) -> None:
     )
 
 
-def add_networks(command: argparse.ArgumentParser, names: Sequence[str]) -> None:
-    """Which networks are fitted."""
+def add_systems(command: argparse.ArgumentParser) -> None:
+    """Which systems are fitted."""
+    from affectd.train.fits import BASELINES, ENCODED
+
+    names = (*ENCODED, *BASELINES)
     command.add_argument(
-        "--networks",
+        "--systems",
         nargs="+",
         choices=names,
         default=list(names),
-        help="which to fit (default: all; CNN and LSTM are also joined)",
+        metavar="SYSTEM",
+        help=f"of {', '.join(names)} only these (default: all; CNN and LSTM are also joined)",
     )
 
 
-def add_folds(command: argparse.ArgumentParser) -> None:
+def add_seeds(command: argparse.ArgumentParser) -> None:
     """How often they are fitted."""
     command.add_argument("--seeds", type=positive, default=3, help="repetitions (default: 3)")
-    command.add_argument(
-        "--folds",
-        type=int,
-        nargs="+",
-        choices=range(1, 7),
-        default=list(range(1, 7)),
-        help="which of the six folds to test on (default: all)",
-    )
 
 
 def add_recipe(command: argparse.ArgumentParser) -> None:
@@ -92,7 +104,7 @@ def add_recipe(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="INGREDIENT=VALUE",
-        help="change the recipe, such as epochs=10; repeatable",
+        help="change the recipe, such as steps=500; repeatable",
     )
 
 
@@ -105,14 +117,14 @@ def add_scheduler(command: argparse.ArgumentParser) -> None:
     )
 
 
-def add_gate_epochs(command: argparse.ArgumentParser) -> None:
+def add_gate_steps(command: argparse.ArgumentParser) -> None:
     """How long the speech gate is fitted."""
     command.add_argument(
-        "--gate-epochs",
+        "--gate-steps",
         type=positive,
-        default=GATE_EPOCHS,
+        default=GATE_STEPS,
         metavar="N",
-        help=f"how often the speech gate sees 150 batches (default: {GATE_EPOCHS})",
+        help=f"batches that the speech gate is fitted to (default: {GATE_STEPS})",
     )
 
 

@@ -14,110 +14,261 @@ from sklearn.metrics import ConfusionMatrixDisplay
 
 from affectd.daemon.emotion.labels import EMOTIONS
 from affectd.train.adaptation import HEARD
-from affectd.train.evaluate import Evaluation
-from affectd.train.examples import Examples, statistics
-from affectd.train.fit import WATCHED_EVERY
-from affectd.train.scores import reliability, risk_coverage
+from affectd.train.corpora.corpus import Clip
+from affectd.train.evaluate import FOLDS, Calibrated, Evaluation
+from affectd.train.fit import NOTED
+from affectd.train.fits import BASELINES, ENCODED, SERVED, Data
+from affectd.train.runs import JOINED
+from affectd.train.scores import calibration_error, reliability, risk_coverage
+from affectd.train.tables import COLUMNS, LANGUAGES, RAVDESS, TITLES
 
-HUMAN_UAR: Final = 0.67  # people who listen to RAVDESS
+CHANCE: Final = 1 / len(EMOTIONS)
+PEOPLE: Final = 0.67  # who listen to RAVDESS
+# Accuracy of the ancestor's networks on RAVDESS: as published, with a random split of oversampled
+# clips, and on unseen actors. Source: train/README.md, The ancestor's protocol.
+ANCESTOR: Final = {"mlp": (0.47, 0.336), "lstm": (0.51, 0.268), "cnn": (0.60, 0.361)}
+ANSWERED: Final = np.linspace(
+    0.05, 1, 96
+)  # of utterances answered, where the share of errors is drawn
 
 
-def class_distribution(examples: Examples, path: Path) -> None:
+def draw(folder: Path, data: Data, evaluations: Sequence[Evaluation]) -> None:
+    """Draw all pictures of an evaluation that there are figures for."""
+    clips = data.examples.clips + (data.test_only.clips if data.test_only else ())
+    class_distribution(clips, folder / "classes.png")
+    adaptation(evaluations, folder / "adaptation.png")
+    if data.examples.clips[0].corpus == RAVDESS:
+        way(evaluations, folder / "way.png")
+    if encoded := [one for one in evaluations if one.system in ENCODED]:
+        losses(encoded, folder / "losses.png")
+    for joined in (one for one in evaluations if one.system == JOINED):
+        confusion(joined, folder / "confusion_cnn_lstm.png")
+        speakers(joined, folder / "speakers.png")
+        if any(protocol in joined.figures for protocol in TITLES):
+            corpora(joined, folder / "corpora.png")
+            confusion_corpora(joined, folder / "confusion_corpora.png")
+        if joined.calibrated:
+            reliability_diagrams(joined, folder / "reliability.png")
+            risk_coverage_curves(joined, folder / "risk_coverage.png")
+        if "trials" in joined.figures:
+            trials(joined, folder / "trials.png")
+
+
+def class_distribution(clips: Sequence[Clip], path: Path) -> None:
     """Draw how many clips of each emotion every corpus has."""
-    figure, axes = plt.subplots(figsize=(7, 4))
-    below = np.zeros(len(EMOTIONS))
-    for corpus in dict.fromkeys(clip.corpus for clip in examples.clips):
-        clips = [clip.emotion for clip in examples.clips if clip.corpus == corpus]
-        counts = np.bincount(clips, minlength=len(EMOTIONS))
-        axes.bar(EMOTIONS, counts, bottom=below, label=corpus)
-        below += counts
-    axes.set(title=f"{len(examples.clips)} clips", ylabel="clips")
-    axes.tick_params(axis="x", rotation=30)
-    axes.legend()
-    _save(figure, path)
-
-
-def one_mfcc(examples: Examples, path: Path) -> None:
-    """Draw the coefficients of the first angry utterance, scaled to unit variance."""
-    row = int(np.argmax((examples.emotion == EMOTIONS.index("angry")) & (examples.condition == 0)))
-    clip, spec = examples.clips[examples.clip[row]], examples.spec
     figure, axes = plt.subplots(figsize=(8, 4))
-    seconds = spec.n_frames * spec.hop / spec.rate_hz
-    own = statistics(examples, np.array([row]))
-    image = axes.imshow(
-        ((examples.features[row] - own.mean) / own.std).T,
-        aspect="auto",
-        origin="lower",
-        extent=(0, seconds, -0.5, spec.n_mfcc - 0.5),
-        cmap="RdBu_r",
-        vmin=-4,
-        vmax=4,
-    )
-    axes.axvline(examples.frames[row] * spec.hop / spec.rate_hz, color="black", ls="--")
-    axes.set(
-        title=f"{clip.path.stem}: {EMOTIONS[clip.emotion]}, {clip.speaker} (line: padding)",
-        xlabel="time / s",
-        ylabel="coefficient (0 is the level)",
-    )
-    figure.colorbar(image, label="standard deviations")
+    below = np.zeros(len(EMOTIONS))
+    for number, corpus in enumerate(dict.fromkeys(clip.corpus for clip in clips)):
+        emotions = [clip.emotion for clip in clips if clip.corpus == corpus]
+        counts = np.bincount(emotions, minlength=len(EMOTIONS))
+        axes.bar(EMOTIONS, counts, bottom=below, label=corpus, color=plt.get_cmap("tab20")(number))
+        below += counts
+    axes.set(title=f"{len(clips)} clips", ylabel="clips")
+    axes.tick_params(axis="x", rotation=30)
+    axes.legend(fontsize="small")
     _save(figure, path)
 
 
-def learning_curves(evaluation: Evaluation, path: Path) -> None:
-    """Draw loss and validation UAR of one network over the epochs, a thin line a run."""
-    figure, panes = plt.subplots(1, 2, figsize=(10, 4))
-    for axes, name, step in zip(panes, ("loss", "val_uar"), (1, WATCHED_EVERY), strict=True):
-        curves = np.array([curves[name] for curves in evaluation.curves])
-        epochs = step * np.arange(1, curves.shape[1] + 1)
-        axes.plot(epochs, curves.T, color="tab:blue", alpha=0.2)
-        axes.plot(epochs, curves.mean(axis=0), color="tab:orange", lw=2, label="mean")
-        axes.set(xlabel="epoch")
-    panes[0].set(title=f"{evaluation.system}: loss of training")
-    panes[1].set(title=f"{evaluation.system}: UAR of validation actors, 20 heard")
-    panes[0].legend()
+def way(evaluations: Sequence[Evaluation], path: Path) -> None:
+    """Draw accuracy on RAVDESS from the ancestor's networks to those of this evaluation."""
+    of_system = {one.system: one.figures["accuracy"]["mean"] for one in evaluations}
+    stages: dict[str, dict[str, float]] = {
+        "ancestor, as published (random split)": {n: of for n, (of, _) in ANCESTOR.items()},
+        "ancestor, unseen actors": {name: of for name, (_, of) in ANCESTOR.items()},
+        "MFCCs, unseen actors": {n: of_system[n] for n in BASELINES if n in of_system},
+        "encoder, unseen actors": {
+            n: of_system[n] for n in (*reversed(ENCODED), JOINED) if n in of_system
+        },
+    }
+    figure, axes = plt.subplots(figsize=(9, 5.5))
+    names: list[str] = []
+    for (stage, bars), colour in zip(
+        stages.items(), ("lightgrey", "grey", "tab:blue", "tab:orange"), strict=True
+    ):
+        if not bars:
+            continue
+        places = len(names) + np.arange(len(bars))
+        drawn = axes.barh(places, [100 * of for of in bars.values()], color=colour, label=stage)
+        axes.bar_label(drawn, fmt="%.1f", padding=3)
+        names += bars
+    for share, label in ((CHANCE, "chance"), (PEOPLE, "people")):
+        axes.axvline(100 * share, color="black", lw=0.8, ls="--")
+        axes.annotate(f" {label}", (100 * share, -0.7), fontsize="small")
+    axes.set_yticks(np.arange(len(names)), names)
+    axes.set(
+        title="RAVDESS, from the ancestor to here (after 20 utterances of a voice)",
+        xlabel="accuracy / %",
+        xlim=(0, 100),
+        ylim=(len(names) - 0.4, -1.2),
+    )
+    axes.legend(loc="upper right", bbox_to_anchor=(1, 0.74), fontsize="small")
+    _save(figure, path)
+
+
+def adaptation(evaluations: Sequence[Evaluation], path: Path) -> None:
+    """Draw UAR over the number of utterances heard of a voice before."""
+    figure, axes = plt.subplots(figsize=(9, 5))
+    places = np.arange(len(HEARD))
+    for number, evaluation in enumerate(evaluations):
+        uar = evaluation.figures["uar"]
+        for suffix, style in (("", "o-"), ("_neutral", "o:")):
+            keys = [f"heard_{count}{suffix if count else ''}" for count in HEARD]
+            label = None if suffix else evaluation.system
+            values = [100 * uar[key]["mean"] for key in keys]
+            axes.plot(places, values, style, color=f"C{number}", label=label)
+    axes.axhline(100 * PEOPLE, color="grey", ls="--", label="people")
+    axes.set_xticks(places, [str(count) for count in HEARD])
+    axes.set(
+        title="unseen speakers (dotted: only neutral and calm utterances heard)",
+        xlabel="utterances of the voice heard before",
+        ylabel="UAR / %",
+    )
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    _save(figure, path)
+
+
+def corpora(evaluation: Evaluation, path: Path) -> None:
+    """Draw the UAR of every corpus that the networks had not learnt from."""
+    shown = {p: evaluation.figures[p]["corpora"] for p in TITLES if p in evaluation.figures}
+    counts = [len(of) for of in shown.values()]
+    figure, panes = plt.subplots(
+        1,
+        len(shown),
+        sharey=True,
+        squeeze=False,
+        width_ratios=counts,
+        figsize=(4 + 1.4 * sum(counts), 4.5),
+    )
+    for axes, (protocol, of) in zip(panes[0], shown.items(), strict=True):
+        places = np.arange(len(of))
+        for number, (key, label) in enumerate(COLUMNS.items()):
+            uars, at = [one["uar"][key] for one in of.values()], places + 0.27 * (number - 1)
+            axes.bar(at, [100 * uar["mean"] for uar in uars], 0.25, label=label)
+            ends = 100 * np.array([uar["interval"] for uar in uars])
+            axes.vlines(at, ends[:, 0], ends[:, 1], color="black", lw=1)
+        chance = [100 * one["chance"] for one in of.values()]
+        axes.hlines(chance, places - 0.45, places + 0.45, color="black", ls=":", label="chance")
+        names = [f"{name}\n{LANGUAGES.get(name, '')}".replace(" ", "\n") for name in of]
+        axes.set_xticks(places, names, fontsize="small")
+        axes.set(title=f"{TITLES[protocol]}: {evaluation.system}", xlim=(-0.6, len(of) - 0.4))
+    panes[0, 0].set(ylabel="UAR / % (lines: 95 % over speakers)", ylim=(0, 100))
+    panes[0, -1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
     _save(figure, path)
 
 
 def confusion(evaluation: Evaluation, path: Path) -> None:
     """Draw which emotion was taken for which, in shares of the true one."""
-    counts = np.array(evaluation.figures["confusion"])
-    shares = counts[:, : len(EMOTIONS)] / counts.sum(axis=1, keepdims=True)
     figure, axes = plt.subplots(figsize=(7, 6))
-    ConfusionMatrixDisplay(shares, display_labels=EMOTIONS).plot(
-        ax=axes, cmap="Blues", values_format=".2f", xticks_rotation=45, im_kw={"vmin": 0, "vmax": 1}
-    )
-    uar = evaluation.figures["uar"]["heard_20"]["mean"]
-    axes.set_title(f"{evaluation.system}: UAR {100 * uar:.1f} % on unseen actors, 20 heard")
+    _matrix(axes, evaluation.figures["confusion"])
+    uar = evaluation.figures["uar"][SERVED]["mean"]
+    axes.set_title(f"{evaluation.system}: UAR {100 * uar:.1f} % on unseen speakers, 20 heard")
     _save(figure, path)
 
 
-def reliability_diagram(evaluation: Evaluation, path: Path) -> None:
-    """Draw how often the answer is right at each confidence, and how often each is given."""
+def confusion_corpora(evaluation: Evaluation, path: Path) -> None:
+    """Draw the same for every corpus that the networks had not learnt from."""
+    shown = {
+        f"{TITLES[protocol]}: {name}": of
+        for protocol in TITLES
+        for name, of in evaluation.figures.get(protocol, {"corpora": {}})["corpora"].items()
+    }
+    columns = min(4, len(shown))
+    rows = -(-len(shown) // columns)
+    figure, panes = plt.subplots(rows, columns, squeeze=False, figsize=(4.2 * columns, 4.8 * rows))
+    for axes in panes.flat[len(shown) :]:
+        axes.set_axis_off()
+    for axes, (name, of) in zip(panes.flat, shown.items(), strict=False):
+        _matrix(axes, of["confusion"])
+        uar = 100 * of["uar"][SERVED]["mean"]
+        axes.set_title(f"{name}\nUAR {uar:.1f} %, 20 heard", fontsize="medium")
+        axes.set(xlabel="", ylabel="")
+    _save(figure, path)
+
+
+def _matrix(axes: Any, confusion: list[list[int]]) -> None:
+    """Draw counts, shape (8, 9), as shares, of the emotions that there are."""
+    counts = np.array(confusion)
+    there = np.flatnonzero(counts.sum(axis=1))
+    shares = counts[np.ix_(there, there)] / counts[there].sum(axis=1, keepdims=True)
+    ConfusionMatrixDisplay(shares, display_labels=[EMOTIONS[i] for i in there]).plot(
+        ax=axes,
+        cmap="Blues",
+        colorbar=False,
+        values_format=".2f",
+        xticks_rotation="vertical",
+        im_kw={"vmin": 0, "vmax": 1},
+    )
+
+
+def speakers(evaluation: Evaluation, path: Path) -> None:
+    """Draw the UAR of each speaker, the lowest first."""
+    uars = dict(sorted(evaluation.figures["per_speaker"].items(), key=lambda of: of[1]))
+    figure, axes = plt.subplots(figsize=(9, 4))
+    axes.bar(list(uars), [100 * uar for uar in uars.values()])
+    axes.tick_params(axis="x", rotation=90)
+    axes.set(title=f"{evaluation.system}: each unseen speaker, 20 heard", ylabel="UAR / %")
+    axes.set(ylim=(0, 100))
+    _save(figure, path)
+
+
+def losses(evaluations: Sequence[Evaluation], path: Path) -> None:
+    """Draw the training loss of each network on the folds, a thin line a run."""
+    figure, panes = plt.subplots(1, len(evaluations), squeeze=False, figsize=(10, 4))
+    for axes, evaluation in zip(panes[0], evaluations, strict=True):
+        curves = np.array(evaluation.losses)
+        steps = NOTED * np.arange(1, curves.shape[1] + 1)
+        axes.plot(steps, curves.T, color="tab:blue", alpha=0.2)
+        axes.plot(steps, curves.mean(axis=0), color="tab:orange", lw=2, label="mean")
+        axes.set(title=f"{evaluation.system}: training loss", xlabel="step")
+        axes.legend()
+    _save(figure, path)
+
+
+def _protocols(evaluation: Evaluation) -> dict[str, list[Calibrated]]:
+    """The calibrated utterances of each protocol, a part for each corpus."""
     of = evaluation.calibrated
-    confidence, accuracy, share = reliability(of.truth, of.p)
-    figure, axes = plt.subplots(figsize=(5, 5))
-    axes.plot([0, 1], [0, 1], color="grey", ls="--", label="as sure as right")
-    axes.plot(confidence, accuracy, "o-", label="unseen actors")
-    axes.bar(confidence, share, width=0.04, alpha=0.3, label="share of utterances")
-    axes.set(
-        title=f"{evaluation.system}: calibration error {evaluation.figures['ece']:.3f}",
-        xlabel="confidence",
-        ylabel="accuracy",
-        xlim=(0, 1),
-        ylim=(0, 1),
+    names = {"Unseen speakers": [FOLDS]} | {
+        title: list(evaluation.figures.get(protocol, {"corpora": {}})["corpora"])
+        for protocol, title in TITLES.items()
+    }
+    found = {title: [of[name] for name in own if name in of] for title, own in names.items()}
+    return {title: parts for title, parts in found.items() if parts}
+
+
+def reliability_diagrams(evaluation: Evaluation, path: Path) -> None:
+    """Draw how often a reading is right at each confidence; every corpus weighs the same."""
+    shown = _protocols(evaluation)
+    figure, panes = plt.subplots(
+        1, len(shown), sharey=True, squeeze=False, figsize=(1 + 4 * len(shown), 4.5)
     )
-    axes.legend()
+    for axes, (title, parts) in zip(panes[0], shown.items(), strict=True):
+        pooled = (
+            np.concatenate([of.truth for of in parts]),
+            np.concatenate([of.p for of in parts]),
+            np.concatenate([np.full(len(of.truth), 1 / len(of.truth)) for of in parts]),
+        )
+        confidence, accuracy, share = reliability(*pooled)
+        axes.plot([0, 1], [0, 1], color="grey", ls="--", label="as sure as right")
+        axes.plot(confidence, accuracy, "o-", label="accuracy")
+        axes.bar(confidence, share, width=0.04, alpha=0.3, label="share of utterances")
+        axes.set(
+            title=f"{title}\ncalibration error {calibration_error(*pooled):.3f}",
+            xlabel="confidence",
+            xlim=(0, 1),
+            ylim=(0, 1),
+        )
+    panes[0, 0].legend(loc="upper left")
     _save(figure, path)
 
 
-def risk_coverage_curves(evaluations: Sequence[Evaluation], path: Path) -> None:
-    """Draw the share of errors among the surest readings."""
+def risk_coverage_curves(evaluation: Evaluation, path: Path) -> None:
+    """Draw the share of errors among the surest readings of a corpus, the mean over corpora."""
     figure, axes = plt.subplots(figsize=(6, 4))
-    for evaluation in evaluations:
-        answered, risk = risk_coverage(evaluation.calibrated.truth, evaluation.calibrated.p)
-        axes.plot(answered[20:], risk[20:], label=evaluation.system)
+    for title, parts in _protocols(evaluation).items():
+        risks = [np.interp(ANSWERED, *risk_coverage(of.truth, of.p)) for of in parts]
+        axes.plot(ANSWERED, np.mean(risks, axis=0), label=title)
     axes.set(
-        title="errors among the readings that are surest",
+        title=f"{evaluation.system}: errors among the surest readings",
         xlabel="share of utterances answered",
         ylabel="share of errors",
         xlim=(0, 1),
@@ -127,64 +278,31 @@ def risk_coverage_curves(evaluations: Sequence[Evaluation], path: Path) -> None:
     _save(figure, path)
 
 
-def adaptation(evaluations: Sequence[Evaluation], path: Path) -> None:
-    """Draw UAR over the number of utterances heard of a voice before."""
-    figure, axes = plt.subplots(figsize=(7, 4))
-    places = np.arange(len(HEARD))
-    for number, evaluation in enumerate(evaluations):
-        uar = evaluation.figures["uar"]
-        for suffix, style in (("", "o-"), ("_neutral", "o:")):
-            keys = [f"heard_{count}{suffix if count else ''}" for count in HEARD]
-            label = f"{evaluation.system}{', neutral and calm only' if suffix else ''}"
-            values = [100 * uar[key]["mean"] for key in keys]
-            axes.plot(places, values, style, color=f"C{number}", label=label)
-    axes.axhline(100 * HUMAN_UAR, color="grey", ls="--")
-    axes.annotate("people", (places[0], 100 * HUMAN_UAR + 0.5), color="grey")
-    axes.set_xticks(places, [str(count) for count in HEARD])
-    axes.set(xlabel="utterances of the voice heard before", ylabel="UAR / %")
-    axes.legend(fontsize="x-small")
-    _save(figure, path)
-
-
-def actors(evaluation: Evaluation, path: Path) -> None:
-    """Draw the UAR of each actor."""
-    per_actor = evaluation.figures["per_actor"]
-    figure, axes = plt.subplots(figsize=(9, 4))
-    places = np.arange(len(per_actor))
-    axes.bar(places, list(per_actor.values()))
-    axes.set_xticks(places, [name.rsplit("_", 1)[-1] for name in per_actor])
-    axes.set(title=f"{evaluation.system}: UAR of each actor, 20 heard", xlabel="actor", ylim=(0, 1))
-    _save(figure, path)
-
-
 def trials(evaluation: Evaluation, path: Path) -> None:
     """Draw the UAR under trying conditions."""
     table: dict[str, dict[str, Any]] = evaluation.figures["trials"]
-    figure, axes = plt.subplots(figsize=(8, 4))
-    axes.barh(list(table), [one["uar"] for one in table.values()])
+    figure, axes = plt.subplots(figsize=(8, 4.5))
+    drawn = axes.barh(list(table), [100 * one["uar"] for one in table.values()])
+    axes.bar_label(drawn, fmt="%.1f", padding=3)
     axes.invert_yaxis()
-    axes.set(title=f"{evaluation.system}: UAR under trying conditions, 20 heard", xlim=(0, 1))
+    axes.set(title=f"{evaluation.system} under trying conditions, 20 heard", xlabel="UAR / %")
+    axes.set(xlim=(0, 100))
     _save(figure, path)
 
 
 def ablation(changes: dict[str, dict[str, dict[str, float]]], path: Path) -> None:
     """Draw what each change to the recipe brings, with its standard error over the runs."""
-    figure, axes = plt.subplots(figsize=(8, 1.5 + 0.3 * len(changes)))
-    for network in dict.fromkeys(
-        network for of_change in changes.values() for network in of_change
-    ):
-        drawn = {
-            name: of_change[network]
-            for name, of_change in changes.items()
-            if "gain" in of_change.get(network, {})
-        }
-        if drawn:
-            gains = [100 * one["gain"] for one in drawn.values()]
-            errors = [100 * np.nan_to_num(one["error"]) for one in drawn.values()]
-            axes.barh(list(drawn), gains, xerr=errors, label=network)
+    changed = dict(list(changes.items())[1:])  # the first is the recipe itself
+    figure, axes = plt.subplots(figsize=(8, 1.5 + 0.6 * len(changed)))
+    places = np.arange(len(changed))
+    for number, (key, label) in enumerate(COLUMNS.items()):
+        gains = [100 * of[key]["gain"] for of in changed.values()]
+        errors = [100 * of[key]["error"] for of in changed.values()]
+        axes.barh(places + 0.27 * (number - 1), gains, 0.25, xerr=errors, label=label)
+    axes.set_yticks(places, list(changed))
     axes.invert_yaxis()
     axes.axvline(0, color="black", lw=0.8)
-    axes.set(title="what a change brings on validation speakers", xlabel="UAR gained / points")
+    axes.set(title="what a change brings to corpora left out", xlabel="UAR gained / points")
     axes.legend()
     _save(figure, path)
 

@@ -14,32 +14,25 @@ class RecipeError(AffectdError):
 class Recipe:
     """The ingredients; a value of 0 leaves an ingredient out."""
 
-    epochs: int = 32
-    batch: int = 32
-    learning_rate: float = 2e-3  # at the start; falls to 0 along a half cosine
+    steps: int = 700
+    batch: int = 64
+    learning_rate: float = 1e-3  # at the start; falls to 0 along a half cosine
     weight_decay: float = 0.02
-    averaging: float = 0.99  # momentum of the exponential mean of the weights
+    averaging: float = 0.995  # momentum of the exponential mean of the weights
     label_smoothing: float = 0.1
-    mixup: float = 0.0  # alpha of the Beta distribution of the shares of two utterances
-    bands: int = 1  # bands of mel channels set to their mean (SpecAugment)
-    band_mels: int = 10  # at most, of 64
-    pauses: int = 1  # stretches of time set to zero (SpecAugment)
-    pause_frames: int = 25  # at most, of 10 ms
+    listeners: float = 0.5  # share of a target that is what listeners heard, where they were asked
     virtual: float = 0.5  # share of utterances by virtual voices
-    others: float = 0.4  # utterances of other corpora for each of the corpus that is tested
-    balanced: bool = True  # within a corpus all its emotions are equally frequent
-    distil: float = 0.0  # share of a target that a CNN and an LSTM, fitted before, say of it
+    mixup: float = 0.0  # alpha of the Beta distribution of the shares of two utterances
+    pauses: int = 1  # stretches of time set to zero (SpecAugment)
+    pause_frames: int = 10  # at most, of 40 ms
     adaptation: bool = True  # draw how much was heard of a voice before; else nothing
-    filters: int = 16  # of the first convolution over time and bands; the second has twice
-    members: int = 2  # of CNN and LSTM, after their first layers
-    width: int = 128  # channels of the convolutions over time
-    separable: bool = False  # depthwise separable convolutions over time
-    dilated: bool = True  # convolutions over time reach twice as far with each block
-    deltas: bool = False  # how the bands move, beside the bands
-    units: int = 96  # of the LSTM, each way
-    both_ways: bool = True  # the LSTM hears forwards and backwards
-    attention: bool = True  # in the statistics over time; else every frame weighs the same
-    dropout: float = 0.4
+    alike: float = 0.1  # share of draws in which only utterances of one emotion were heard
+    members: int = 2  # of CNN and LSTM, after their first layer
+    width: int = 96  # channels of the convolutions over time
+    units: int = 48  # of the LSTM, each way
+    attention: int = 32  # width of the attention over time; 0: every frame weighs the same
+    dropout: float = 0.5
+    input_dropout: float = 0.2  # of whole coefficients
 
     def changed(self, changes: dict[str, str]) -> "Recipe":
         """The recipe with other values, given as text. Raises RecipeError."""

@@ -8,19 +8,26 @@ from pathlib import Path
 from typing import Any, Final
 
 from affectd.daemon.errors import AffectdError
-from affectd.train.evaluate import Evaluation
+from affectd.train.corpora.corpus import Corpus
+from affectd.train.encoder import EncoderSpec
+from affectd.train.evaluate import FOLDS, LEFT_OUT, TEST_ONLY, Evaluation
 from affectd.train.examples import digest
-from affectd.train.fits import Data
+from affectd.train.fits import BASELINES, ENCODED, Data
 from affectd.train.provenance import commit
-from affectd.train.recipe import Recipe
 from affectd.train.runs import JOINED, RunConfig
 from affectd.train.silence import utterances_an_hour
-from affectd.train.tables import ABLATION, FORMATS, GATE, markdown
+from affectd.train.tables import ABLATION, COLUMNS, GATE, markdown
 
 FILE: Final = "report.json"
-KEYS: Final = {"systems", "config", "silence", "fitted_s", "data"}
+KEYS: Final = {"systems", "tested", "config", "encoder", "silence", "fitted_s", "data"}
 COMMITTED: Final = Path(__file__).parent / "results"
-BESIDE: Final = (GATE, ABLATION, FORMATS)  # each in a file of its own beside the report
+BESIDE: Final = (GATE, ABLATION)  # each in a file of its own beside the report
+DIGITS: Final = 4  # of the figures in a summary
+KEPT: Final = {  # shares in a summary of what the gate keeps, by the name of the trying condition
+    "quiet_kept": "peak at -40 dBFS",
+    "room_kept": "in a room",
+    "noise_0_db_kept": "household noise, 0 dB",
+}
 
 
 class ReportError(AffectdError):
@@ -32,67 +39,65 @@ class Made:
     """How an evaluation was made."""
 
     config: RunConfig
-    corpora: tuple[str, ...]  # reports of the corpora
+    corpora: tuple[Corpus, ...]
     utterances: str
     fitted_s: float  # on one thread, all fits together
 
 
 def write(
-    folder: Path,
-    data: Data,
-    made: Made,
-    evaluations: Sequence[Evaluation],
+    folder: Path, data: Data, made: Made, evaluations: Sequence[Evaluation]
 ) -> dict[str, Any]:
     """Write figures and pictures of an evaluation into a folder that is made if missing.
 
-    Returns them with what lies beside.
+    Returns the figures, and under their names the results beside them.
     """
     from affectd.train import plots
 
     folder.mkdir(parents=True, exist_ok=True)
-    first = data.examples.clips[0].corpus
-    report: dict[str, Any] = {
+    report = {
         "commit": commit(),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "fitted_s": round(made.fitted_s),
         "config": asdict(made.config),
-        "features": asdict(data.examples.spec),
+        "encoder": {
+            "file": data.encoder.path.name,
+            "sha256": data.encoder.sha256,
+            **asdict(EncoderSpec()),
+        },
         "data": digest(data.examples),
-        "tested": first,
-        "corpora": list(made.corpora),
+        "tested": data.examples.clips[0].corpus,
+        "corpora": [corpus.report() for corpus in made.corpora],
+        "training": [_source(corpus) for corpus in made.corpora],
         "utterances": made.utterances,
         "systems": {evaluation.system: evaluation.figures for evaluation in evaluations},
         "silence": utterances_an_hour(),
     }
     (folder / FILE).write_text(json.dumps(report, indent=1) + "\n")
-    plots.class_distribution(data.examples, folder / "classes.png")
-    plots.one_mfcc(data.examples, folder / "mfcc.png")
-    plots.adaptation(evaluations, folder / "adaptation.png")
-    plots.risk_coverage_curves(evaluations, folder / "risk_coverage.png")
-    for evaluation in evaluations:
-        name = evaluation.system.replace("+", "_")
-        plots.confusion(evaluation, folder / f"confusion_{name}.png")
-        if evaluation.curves:
-            plots.learning_curves(evaluation, folder / f"curves_{name}.png")
-        if evaluation.system == JOINED:
-            plots.reliability_diagram(evaluation, folder / "reliability.png")
-            plots.actors(evaluation, folder / "actors.png")
-            if "trials" in evaluation.figures:
-                plots.trials(evaluation, folder / "trials.png")
+    plots.draw(folder, data, evaluations)
     return _tell(folder)
 
 
-def put_beside(
-    folder: Path, name: str, data: Data, result: dict[str, Any], recipe: Recipe | None = None
-) -> None:
-    """Keep a result of another command beside the report, and tell it there.
+def _source(corpus: Corpus) -> dict[str, Any]:
+    """What a bundle says of a corpus that its networks have learnt from."""
+    learnt = [clip for clip in corpus.clips if clip.is_learnt]
+    return {
+        "name": corpus.name,
+        "licence": corpus.licence,
+        "citation": corpus.citation,
+        "clips": len(learnt),
+        "voices": len({clip.speaker for clip in learnt}),
+    }
 
-    name: one of BESIDE. recipe: must be that of the report; None for any. Raises ReportError, and
-    keeps nothing, if there is a report that it does not belong to.
+
+def put_beside(folder: Path, name: str, data: Data, result: dict[str, Any]) -> None:
+    """Keep a result of another command beside the report, and show it there.
+
+    name: one of BESIDE. Raises ReportError, and keeps nothing, if there is a report of other
+    recordings.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path, asked = folder / f"{name}.json", asdict(recipe) if recipe else None
-    kept = {"data": digest(data.examples), "recipe": asked, "result": result}
+    path = folder / f"{name}.json"
+    kept = {"data": digest(data.examples), "result": result}
     is_told = (folder / FILE).exists()
     if is_told:
         _check(path, kept, _report(folder))
@@ -129,8 +134,11 @@ def _report(folder: Path) -> dict[str, Any]:
         raise ReportError(
             f"{path} is damaged ({error}); run `affectd train evaluate` again"
         ) from error
-    if not isinstance(report, dict) or not report.keys() >= KEYS:
-        raise ReportError(f"{path} is no report; run `affectd train evaluate` again")
+    if missing := KEYS - set(report):
+        raise ReportError(
+            f"{path} is no report, as it lacks {', '.join(sorted(missing))}; "
+            "run `affectd train evaluate` again"
+        )
     return report
 
 
@@ -147,29 +155,62 @@ def _beside(path: Path, report: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _check(path: Path, kept: dict[str, Any], report: dict[str, Any]) -> None:
-    """A result must be of the report's data, and of its recipe if it names one."""
-    if kept["data"] != report["data"] or kept["recipe"] not in (None, report["config"]["recipe"]):
+    """A result must be of the report's data."""
+    if kept["data"] != report["data"]:
         raise ReportError(
-            f"{path} is of another recipe or other recordings than the evaluation beside it; "
-            "remove it, or make one of them again"
+            f"{path} is of other recordings ({kept['data']}) than the evaluation beside it "
+            f"({report['data']}); remove it, or make one of them again"
         )
 
 
 def summary(report: dict[str, Any]) -> dict[str, Any]:
-    """The figures that matter most, for programs."""
-    systems, gate = report["systems"], report.get(GATE)
-    keys = ("heard_0", "heard_20", "heard_20_neutral")
+    """The figures that matter most, for programs: None for those that are missing."""
+    systems = report["systems"]
     joined = systems.get(JOINED, {})
-    coverage = joined.get("coverage", {})
+    names = dict.fromkeys((JOINED, *ENCODED, *BASELINES, *systems))
+    doubt, named = joined.get("doubt", {}), {report["tested"]: FOLDS}
+    named |= {LEFT_OUT: LEFT_OUT, TEST_ONLY: TEST_ONLY}
+    figures: dict[str, Any] = _rounded(
+        {
+            "uar": {name: _means(systems.get(name, {}).get("uar")) for name in names},
+            **{protocol: _corpora(joined.get(protocol)) for protocol in (LEFT_OUT, TEST_ONLY)},
+            **{
+                figure: {name: doubt.get(key, {}).get(figure) for name, key in named.items()}
+                for figure in ("ece", "ece_pooled", "coverage", "unknown", "accuracy_if_known")
+            },
+            "gate": _gate(report.get(GATE)),
+            "same_at_any_gain": joined.get("same_at_any_gain"),
+            "seeds": len(report["config"]["seeds"]),
+        }
+    )
+    return figures
+
+
+def _means(uar: dict[str, Any] | None) -> dict[str, float] | None:
+    return {key: uar[key]["mean"] for key in COLUMNS} if uar else None
+
+
+def _corpora(figures: dict[str, Any] | None) -> dict[str, Any] | None:
+    if figures is None:
+        return None
+    corpora = {name: _means(of["uar"]) for name, of in figures["corpora"].items()}
+    return {"mean": _means(figures["mean"]), "corpora": corpora}
+
+
+def _gate(gate: dict[str, Any] | None) -> dict[str, Any] | None:
+    if gate is None:
+        return None
+    per_hour = {name: of["passed_per_hour"] for name, of in gate["sounds"].items()}
     return {
-        "uar": {
-            name: {key: round(figures["uar"][key]["mean"], 4) for key in keys}
-            for name, figures in systems.items()
-        },
-        "seeds": len(report["config"]["seeds"]),
-        "ece": joined.get("ece"),
-        "coverage": {key: coverage.get(key) for key in ("mean", "min_actor", "set_size")},
-        "noise_readings_per_hour": (
-            gate["sounds"][gate["household"]]["passed_per_hour"] if gate else None
-        ),
+        "speech_kept": gate["speech_kept"],
+        **{name: gate["kept_in_trials"].get(condition) for name, condition in KEPT.items()},
+        "household_noise_per_hour": per_hour[gate["household"]],
+        "passed_per_hour": per_hour,
+        "threshold": gate["threshold"],
     }
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(of) for key, of in value.items()}
+    return round(value, DIGITS) if isinstance(value, float) else value

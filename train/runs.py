@@ -17,14 +17,13 @@ from affectd.daemon.emotion.decision import combine
 from affectd.daemon.errors import AffectdError
 from affectd.daemon.speech import mfcc
 from affectd.train.examples import digest
-from affectd.train.fits import Answers, Data, Run, fit_one
-from affectd.train.folds import COUNT
+from affectd.train.fits import BASELINES, ENCODED, Answers, Data, Run, fit_one
+from affectd.train.folds import ALL, FOLD, names, split
 from affectd.train.gates import GateRun, fit_gate
 from affectd.train.recipe import Recipe
 from affectd.train.stored import keep, load
 
 JOINED: Final = "cnn+lstm"
-NETWORKS: Final = ("svm", "mlp", "cnn", "lstm")
 # The modules beside this one that fits depend on; with others, runs that are kept are refused.
 FITTING: Final = (
     *("adaptation", "batches", "classical", "examples", "fit", "fits", "folds", "networks"),
@@ -40,10 +39,17 @@ class RunError(AffectdError):
 class RunConfig:
     """What is fitted, and how often."""
 
-    networks: tuple[str, ...] = NETWORKS
-    folds: tuple[int, ...] = tuple(range(COUNT))
+    systems: tuple[str, ...] = (*ENCODED, *BASELINES)
     seeds: tuple[int, ...] = (0, 1, 2)
     recipe: Recipe = field(default_factory=Recipe)
+    splits: tuple[str, ...] = ()  # of folds.names(); all if empty
+
+    def tasks(self, data: Data) -> Iterator[tuple[str, str, int]]:
+        """System, split and seed of every fit; baselines are fitted on folds alone."""
+        splits = self.splits or tuple(names(data.examples))
+        for seed, name, system in product(self.seeds, splits, self.systems):
+            if name.startswith(FOLD) or system in ENCODED:
+                yield system, name, seed
 
 
 def run_all(
@@ -55,10 +61,14 @@ def run_all(
     workers fit, instead of jobs processes here.
     Raises RunError if the folder holds runs of another configuration, or no scheduler answers.
     """
+    for name in {name for _, name, _ in config.tasks(data)}:
+        split(data.examples, name)  # which says at once what is missing
     _check_folder(folder, _made_of(config, data))
     tasks = {
-        folder / f"{system}-fold{fold + 1}-seed{seed}.joblib": (system, fold, seed, config.recipe)
-        for seed, fold, system in product(config.seeds, config.folds, config.networks)
+        folder / f"{system} {name} seed {seed}.joblib".replace(" ", "-"): (
+            *(system, name, seed, config.recipe),
+        )
+        for system, name, seed in config.tasks(data)
     }
     runs: list[Run] = _all(fit_one, data, tasks, jobs, scheduler)
     return [*runs, *_joined(runs)]
@@ -67,18 +77,19 @@ def run_all(
 def run_gates(
     data: Data,
     config: RunConfig,
-    epochs: int,
+    steps: int,
     folder: Path,
     jobs: int,
     scheduler: str | None = None,
 ) -> list[GateRun]:
-    """The same for the speech gate, which heeds the folds and the seeds of a configuration."""
+    """The same for the speech gate: every fold with every seed, and one fitted on everything."""
     everything = digest(data.examples, data.trials, data.noise, data.plain)
-    made = {"gate_epochs": epochs, "data": everything, "code": _code(FITTING_GATES)}
+    made = {"gate_steps": steps, "data": everything, "code": _code(FITTING_GATES)}
     _check_folder(folder, made)
+    folds = [name for name in names(data.examples) if name.startswith(FOLD)]
     tasks = {
-        folder / f"gate-fold{fold + 1}-seed{seed}.joblib": (fold, seed, epochs)
-        for seed, fold in product(config.seeds, config.folds)
+        folder / f"gate {name} seed {seed}.joblib".replace(" ", "-"): (name, seed, steps)
+        for seed, name in [*product(config.seeds, folds), (config.seeds[0], ALL)]
     }
     return _all(fit_gate, data, tasks, jobs, scheduler)
 
@@ -109,18 +120,6 @@ def _named(path: Path, fit: Callable[..., Any], *task: Any) -> tuple[Path, Any]:
     return path, fit(*task)
 
 
-def load_all(data: Data, config: RunConfig, folder: Path) -> list[Run]:
-    """The runs of single networks that a folder holds.
-
-    Raises RunError if they were made with another configuration, or there are none.
-    """
-    _check_folder(folder, _made_of(config, data))
-    runs: list[Run] = [load(path) for path in sorted(folder.glob("*-fold*-seed*.joblib"))]
-    if not runs:
-        raise RunError(f"{folder} holds no runs; run `affectd train evaluate` first")
-    return runs
-
-
 @contextmanager
 def _workers(scheduler: str | None, jobs: int, data: Data) -> Iterator[None]:
     if scheduler is None:
@@ -144,8 +143,8 @@ def _workers(scheduler: str | None, jobs: int, data: Data) -> Iterator[None]:
 
 
 def _made_of(config: RunConfig, data: Data) -> dict[str, Any]:
-    """Runs in one folder share recipe, data and code; networks, folds and seeds may be added."""
-    heard = digest(data.examples, data.trials, data.plain)
+    """Runs in one folder share recipe, data and code; systems, splits and seeds may be added."""
+    heard = digest(data.examples, data.test_only, data.trials, data.plain)
     return {**asdict(config.recipe), "data": heard, "code": _code(FITTING)}
 
 
@@ -156,8 +155,8 @@ def _check_folder(folder: Path, ours: dict[str, Any]) -> None:
         path.write_text(json.dumps(ours, indent=2) + "\n")
         return
     try:
-        theirs = json.loads(path.read_text())
-    except ValueError as error:
+        theirs = dict(json.loads(path.read_text()))
+    except (TypeError, ValueError) as error:
         raise RunError(f"{path} is damaged ({error}); remove {folder} and run again") from error
     if differ := [name for name, value in ours.items() if theirs.get(name) != value]:
         raise RunError(
@@ -176,16 +175,15 @@ def _code(modules: Sequence[str]) -> str:
 
 
 def _joined(runs: Sequence[Run]) -> Iterator[Run]:
-    found = {(run.system, run.fold, run.seed): run for run in runs}
-    for (system, fold, seed), cnn in found.items():
-        lstm = found.get(("lstm", fold, seed))
+    found = {(run.system, run.split, run.seed): run for run in runs}
+    for (system, name, seed), cnn in found.items():
+        lstm = found.get(("lstm", name, seed))
         if system == "cnn" and lstm is not None:
             yield Run(
                 system=JOINED,
-                fold=fold,
+                split=name,
                 seed=seed,
                 test=_together(cnn.test, lstm.test),
-                validation=_together(cnn.validation, lstm.validation),
                 others={k: _together(cnn.others[k], lstm.others[k]) for k in cnn.others},
             )
 

@@ -1,5 +1,6 @@
-"""Figures of merit, and calibration from speakers that no weight was fitted to."""
+"""Figures of merit, and calibration from corpora that no weight was fitted to."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +14,7 @@ from affectd.daemon.emotion.labels import EMOTIONS
 
 MISSED: Final = -1  # what a clip without an utterance is predicted to be
 COVERAGE: Final = 0.9
-REJECTED: Final = 0.1  # share of validation utterances that become `unknown`
+REJECTED: Final = 0.4  # share of the calibrating utterances that become `unknown`
 BINS: Final = 15  # of confidence, for the calibration error
 RESAMPLES: Final = 2000
 LABELS: Final = range(len(EMOTIONS))
@@ -64,47 +65,69 @@ def bootstrap(
     }
 
 
-def calibrate(truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> Calibration:
+def calibrate(
+    sources: Sequence[tuple[NDArray[np.int64], NDArray[np.float64]]],
+) -> Calibration:
     """Fit temperature, rejection threshold and conformal threshold.
 
-    truth: shape (n,); probabilities: shape (n, 8), of utterances of validation speakers.
-    The temperature minimises the log-loss; the threshold rejects the least confident tenth; the
-    conformal threshold is the split-conformal quantile at 90 % coverage.
-    Source: Guo et al. (2017); Sadinle, Lei & Wasserman (2019).
+    sources: labels, shape (n,), and probabilities, shape (n, 8), of utterances of several corpora
+    or folds, each of which weighs the same. The temperature minimises the log-loss; the threshold
+    rejects the least confident REJECTED; the conformal threshold is the quantile at COVERAGE.
+    Source: Guo et al. (2017); Sadinle, Lei & Wasserman (2019); Tibshirani et al. (2019), Conformal
+    Prediction Under Covariate Shift, for the weights.
     """
+    truth = np.concatenate([labels for labels, _ in sources])
+    p = np.concatenate([probabilities for _, probabilities in sources])
+    weight = np.concatenate([np.full(len(labels), 1 / len(labels)) for labels, _ in sources])
     fitted = minimize_scalar(
-        lambda t: log_loss(truth, soften(probabilities, t), labels=LABELS),
+        lambda t: log_loss(truth, soften(p, t), labels=LABELS, sample_weight=weight),
         bounds=(0.1, 10),
         method="bounded",
     )
-    calibrated = soften(probabilities, fitted.x)
-    misfit = 1 - calibrated[np.arange(len(truth)), truth]
-    level = min(1.0, np.ceil((len(truth) + 1) * COVERAGE) / len(truth))
+    calibrated = soften(p, fitted.x)
+    of_truth = calibrated[np.arange(len(truth)), truth]
     return Calibration(
         temperature=float(fitted.x),
-        threshold=float(np.quantile(calibrated.max(axis=1), REJECTED)),
-        conformal=float(1 - np.quantile(misfit, level, method="higher")),
+        threshold=_quantile(calibrated.max(axis=1), weight, REJECTED),
+        conformal=_quantile(of_truth, weight, 1 - COVERAGE),
         coverage=COVERAGE,
     )
 
 
+def _quantile(values: NDArray[np.float64], weight: NDArray[np.float64], share: float) -> float:
+    """The largest value that at most this share of the weight lies below."""
+    order = np.argsort(values)
+    below = np.cumsum(weight[order]) - weight[order]
+    return float(values[order][np.searchsorted(below, share * weight.sum(), side="right") - 1])
+
+
 def reliability(
-    truth: NDArray[np.int64], calibrated: NDArray[np.float64]
+    truth: NDArray[np.int64],
+    calibrated: NDArray[np.float64],
+    weight: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Mean confidence, accuracy and share of the utterances in each bin that holds any."""
+    """Mean confidence, accuracy and share of the utterances in each bin that holds any.
+
+    weight: of each utterance, shape (n,); by default they weigh the same.
+    """
+    weight = np.ones(len(truth)) if weight is None else weight
     confidence, right = calibrated.max(axis=1), calibrated.argmax(axis=1) == truth
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     held = [bins == number for number in range(BINS) if (bins == number).any()]
     return (
-        np.array([confidence[b].mean() for b in held]),
-        np.array([right[b].mean() for b in held]),
-        np.array([b.mean() for b in held]),
+        np.array([np.average(confidence[b], weights=weight[b]) for b in held]),
+        np.array([np.average(right[b], weights=weight[b]) for b in held]),
+        np.array([weight[b].sum() / weight.sum() for b in held]),
     )
 
 
-def calibration_error(truth: NDArray[np.int64], calibrated: NDArray[np.float64]) -> float:
+def calibration_error(
+    truth: NDArray[np.int64],
+    calibrated: NDArray[np.float64],
+    weight: NDArray[np.float64] | None = None,
+) -> float:
     """Expected calibration error with BINS equal bins. Source: Guo et al. (2017)."""
-    confidence, accuracy, share = reliability(truth, calibrated)
+    confidence, accuracy, share = reliability(truth, calibrated, weight)
     return float((share * np.abs(confidence - accuracy)).sum())
 
 

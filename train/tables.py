@@ -1,55 +1,112 @@
 """The report for a person, in Markdown: from its figures alone."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from affectd.train.adaptation import HEARD
+from affectd.daemon.emotion.labels import EMOTIONS
+from affectd.train.conditions import Trials
+from affectd.train.evaluate import FOLDS, LEFT_OUT, TEST_ONLY
+from affectd.train.fits import BASELINES, ENCODED, NOTHING, QUIET, SERVED
 from affectd.train.runs import JOINED
 from affectd.train.silence import MINUTES
 
-# What other commands measured, if they did: keys of a report.
+# Results of other commands: keys of a report.
 GATE: Final = "gate"
 ABLATION: Final = "ablation"
-FORMATS: Final = "formats"
+RAVDESS: Final = "ravdess"
+COLUMNS: Final = {NOTHING: "nothing heard", SERVED: "20 heard", QUIET: "20 neutral"}
+HEAD: Final = (*(f"UAR, {label}" for label in COLUMNS.values()), "95 % interval, 20 heard")
+GENDERS: Final = {"f": "women", "m": "men"}
+LANGUAGES: Final = {
+    RAVDESS: "English",
+    "cremad": "English",
+    "nemo": "Polish",
+    "banglaser": "Bangla",
+    "tess": "English",
+    "savee": "English",
+    "emodb": "German",
+    "emovo": "Italian",
+    "indian": "Indian languages",
+    "ased": "Amharic",
+    "polish_students": "Polish",
+    "emotiontts": "Korean",
+}
+TITLES: Final = {LEFT_OUT: "Corpora left out", TEST_ONLY: "Test-only corpora"}
+QUESTIONS: Final = {
+    FOLDS: "Each fold tests some speakers of a corpus; the networks learn from its other speakers "
+    "and from the other corpora. It asks how well they read an unknown voice in recordings like "
+    "those that they learn from.",
+    LEFT_OUT: "Each corpus is left out in turn, and networks that learn from the others are tested "
+    "on it. It asks how well they read unknown voices in an unknown room, through an unknown "
+    "microphone and perhaps in an unknown language, as in every household.",
+    TEST_ONLY: "Networks that learn from all training corpora, as the shipped ones do, are tested "
+    "on corpora that nothing learns from. It asks how well the shipped networks read recordings "
+    "that no choice was made by.",
+}
+EXPLANATION: Final = (
+    "All figures are percent, means over the seeds ± their standard deviation. UAR is the "
+    "unweighted average recall: the mean over the emotions of the share of clips that are "
+    "recognised. Before a clip is read, the normalisation has heard nothing of its voice, 20 other "
+    "utterances, or 20 neutral or calm ones; figures that name none of these are after 20. "
+    f"Intervals hold 95 % of bootstraps over the speakers. {', '.join(BASELINES)} read MFCCs "
+    "without the encoder."
+)
+
+
+def grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
 
 def table(report: dict[str, Any]) -> str:
-    """A Markdown table, a line a system, in percent."""
-    rows = [
-        "| system | UAR, nothing heard | 20 heard | 20 neutral or calm | accuracy | macro-F1 |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    for name, figures in report["systems"].items():
-        uar = figures["uar"]
-        cells = [_spread(uar[key]) for key in ("heard_0", "heard_20", "heard_20_neutral")]
-        cells += [_spread(figures["accuracy"]), _spread(figures["macro_f1"])]
-        rows.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(rows)
+    """A Markdown table of the folds, a line a system, in percent."""
+    return grid(
+        ("system", *HEAD, "accuracy", "macro-F1"),
+        (
+            [name, *_uars(of["uar"]), *map(_spread, (of["accuracy"], of["macro_f1"]))]
+            for name, of in report["systems"].items()
+        ),
+    )
+
+
+def _uars(uar: dict[str, Any]) -> list[str]:
+    """Cells of the main columns, and of the interval after 20 utterances if there is one."""
+    ends = uar[SERVED].get("interval")
+    return [*(_spread(uar[key]) for key in COLUMNS), " to ".join(map(_percent, ends or ()))]
 
 
 def _spread(figure: dict[str, Any]) -> str:
     spread = f" ± {100 * figure['std']:.1f}" if figure["std"] else ""  # none of a single seed
-    return f"{100 * figure['mean']:.1f}{spread}"
+    return f"{_percent(figure['mean'])}{spread}"
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f}"
 
 
 def markdown(report: dict[str, Any]) -> str:
     """The whole report for a person."""
-    config, systems = report["config"], report["systems"]
+    config, systems, tested = report["config"], report["systems"], report["tested"]
+    joined = systems.get(JOINED, {})
+    way = "![the way here](way.png) " if tested == RAVDESS else ""
     parts = [
-        "# Speaker-independent evaluation",
-        f"{len(config['folds'])} fold(s), {len(config['seeds'])} seed(s), tested on "
-        f"{report['tested']}; mean over the folds, ± standard deviation over the seeds, percent; "
-        "accuracy and macro-F1 with 20 utterances of the voice heard before. "
-        f"Commit {report['commit']}, {report['finished']}; "
-        f"the fits took {report['fitted_s'] / 3600:.1f} hours of one thread.",
+        "# Evaluation on unseen speakers and corpora",
+        f"{len(config['seeds'])} seed(s), splits: {', '.join(config['splits']) or 'all'}; commit "
+        f"{report['commit']}, {report['finished']}; the fits took "
+        f"{report['fitted_s'] / 3600:.1f} hours of one thread.",
+        EXPLANATION,
+        f"## Unseen speakers of {tested}",
+        QUESTIONS[FOLDS],
         table(report),
-        "95 % of bootstraps over the actors, with 20 utterances heard:",
-        _intervals(systems),
-        "![adaptation](adaptation.png) ![risk and coverage](risk_coverage.png)",
-        "## Voice adaptation",
-        _adaptation(systems),
+        f"{way}![adaptation](adaptation.png)",
     ]
-    if JOINED in systems:
-        parts += _joined(systems[JOINED])
+    for protocol, title in TITLES.items():
+        if protocol in joined:
+            parts += [f"## {title}", QUESTIONS[protocol], _corpora_table(systems, protocol)]
+    if any(protocol in joined for protocol in TITLES):
+        parts += ["![corpora](corpora.png)", "![confusion](confusion_corpora.png)"]
+    if joined:
+        parts += _joined(tested, joined)
     if GATE in report:
         parts += ["## Speech gate", gate_section(report[GATE])]
     silence = ", ".join(f"{name} {count:g}" for name, count in report["silence"].items())
@@ -63,106 +120,153 @@ def markdown(report: dict[str, Any]) -> str:
             ablation_table(report[ABLATION]),
             "![what each ingredient brings](ablation.png)",
         ]
-    if FORMATS in report:
-        parts += ["## Formats", formats_table(report[FORMATS])]
-    parts += ["## Confusion and learning"]
-    for name in systems:
-        file = name.replace("+", "_")
-        curves = "" if name in (JOINED, "svm") else f" ![learning curves](curves_{file}.png)"
-        parts += [
-            f"![confusion](confusion_{file}.png){curves}",
+    return "\n\n".join([*parts, *_made_of(report)]) + "\n"
+
+
+def _corpora_table(systems: dict[str, Any], protocol: str) -> str:
+    """Lines of CNN and LSTM joined for each corpus, and of each system for the mean."""
+    head = ("corpus", "language", "clips", "chance", *HEAD, "arousal", "valence")
+    rows = [
+        [
+            *(name, LANGUAGES.get(name, ""), str(of["clips"]), _percent(of["chance"])),
+            *(*_uars(of["uar"]), _percent(of.get("arousal")), _percent(of.get("valence"))),
         ]
-    recipe = "\n".join(f"{name}: {value}" for name, value in config["recipe"].items())
-    corpora = "\n".join(report["corpora"])
-    parts += [
-        "## Data and recipe",
-        f"```\n{corpora}\n{report['utterances']}\n```",
-        "![classes](classes.png) ![an MFCC](mfcc.png)",
-        f"```\n{recipe}\n```",
+        for name, of in systems[JOINED][protocol]["corpora"].items()
     ]
-    return "\n\n".join(parts) + "\n"
+    rows += [
+        [f"mean, {name}", "", "", "", *_uars(of[protocol]["mean"]), "", ""]
+        for name, of in systems.items()
+        if protocol in of
+    ]
+    return grid(head, rows)
 
 
-def _intervals(systems: dict[str, Any]) -> str:
-    rows = ["| system | UAR | accuracy | macro-F1 |", "| --- | --- | --- | --- |"]
-    for name, figures in systems.items():
-        several = (figures["uar"]["heard_20"], figures["accuracy"], figures["macro_f1"])
-        ends = [[100 * end for end in figure["interval"]] for figure in several]
-        rows.append(f"| {name} | " + " | ".join(f"{a:.1f} to {b:.1f}" for a, b in ends) + " |")
-    return "\n".join(rows)
-
-
-def _adaptation(systems: dict[str, Any]) -> str:
-    keys = ["heard_0"]
-    keys += [f"heard_{n}{suffix}" for suffix in ("", "_neutral") for n in HEARD[1:]]
-    names = [key.removeprefix("heard_").replace("_", " ") for key in keys]
-    rows = [f"| heard before | {' | '.join(names)} |", "| --- |" + " --- |" * len(keys)]
-    for name, figures in systems.items():
-        cells = [f"{100 * figures['uar'][key]['mean']:.1f}" for key in keys]
-        rows.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(rows)
-
-
-def _joined(figures: dict[str, Any]) -> list[str]:
-    coverage, unknown = figures["coverage"], figures["unknown"]
+def _joined(tested: str, figures: dict[str, Any]) -> list[str]:
+    """What only CNN and LSTM together are asked."""
     parts = [
-        "## CNN and LSTM together, by group",
-        "\n".join(
-            f"- {group.removeprefix('per_')}: "
-            + ", ".join(f"{name} {100 * value:.0f}" for name, value in figures[group].items())
-            for group in ("per_class", "per_gender", "per_intensity", "per_actor")
-        ),
-        "![actors](actors.png)",
-        "## Calibration",
-        f"Expected calibration error {figures['ece']:.3f} (before: {figures['ece_before']:.3f}). "
-        f"The 90 % sets cover {100 * coverage['mean']:.1f} % (worst actor "
-        f"{100 * coverage['min_actor']:.0f} %) with {coverage['set_size']:.2f} emotions each. "
-        f"{100 * unknown['share']:.1f} % of the utterances become unknown; of the rest "
-        f"{100 * unknown['accuracy_of_the_rest']:.1f} % are right.",
-        "Coverage by actor: "
-        + ", ".join(f"{name} {100 * share:.0f}" for name, share in coverage["per_actor"].items())
-        + ".",
-        "![reliability](reliability.png)",
+        "## CNN and LSTM together, by emotion and gender",
+        "Recall of each emotion, and UAR of each gender.",
+        _groups_table(tested, figures),
+        "![confusion](confusion_cnn_lstm.png) ![speakers](speakers.png)",
     ]
-    if "trials" in figures:
-        rows = ["| condition | UAR | clips without an utterance |", "| --- | --- | --- |"]
-        rows += [
-            f"| {name} | {_spread({'mean': one['uar'], 'std': one['std']})} | "
-            f"{100 * one['not_heard']:.1f} |"
-            for name, one in figures["trials"].items()
+    if figures.get("doubt"):
+        calibration = figures["calibration"]
+        parts += [
+            "## Calibration",
+            "Temperature, the threshold of `unknown` and prediction sets are calibrated on corpora "
+            "that are left out. No corpus is calibrated on its own recordings. The shipped "
+            f"temperature is {calibration['temperature']:.2f}, the threshold "
+            f"{calibration['threshold']:.3f}; the sets are meant to hold the right emotion in "
+            f"{100 * calibration['coverage']:.0f} % of the readings.",
+            _honesty_table(tested, figures["doubt"]),
+            "![reliability](reliability.png) ![risk and coverage](risk_coverage.png)",
         ]
-        parts += ["## Trying conditions", "\n".join(rows), "![trying conditions](trials.png)"]
+    if "trials" in figures:
+        names = ", ".join(Trials.NAMES[number] for number in Trials.GAINS)
+        parts += [
+            "## Trying conditions",
+            grid(
+                ("condition", "UAR", "clips without an utterance"),
+                (
+                    (name, _spread({"mean": of["uar"]} | of), _percent(of["not_heard"]))
+                    for name, of in figures["trials"].items()
+                ),
+            ),
+            f"{_percent(figures['same_at_any_gain'])} % of the clips are read as the same emotion "
+            f"at every gain ({names}).",
+            "![trying conditions](trials.png)",
+        ]
     if "plain" in figures:
         plain = figures["plain"]
         parts += [
             "## Plain speech",
             f"Of {plain['utterances']} utterances that people read or say without acting, summed "
             f"over the seeds, {plain['readings']} are read as some emotion, and "
-            f"{100 * plain['emotional_share']:.1f} % of these as another than neutral or calm.",
+            f"{_percent(plain['emotional_share'])} % of these as another than neutral or calm.",
         ]
     return parts
 
 
+def _groups_table(tested: str, figures: dict[str, Any]) -> str:
+    corpora = {f"unseen speakers of {tested}": figures}
+    for protocol in TITLES:
+        corpora |= figures.get(protocol, {}).get("corpora", {})
+    return grid(
+        ("corpus", *EMOTIONS, *GENDERS.values()),
+        (
+            [
+                name,
+                *(_percent(of["per_class"].get(emotion)) for emotion in EMOTIONS),
+                *(_percent(of["per_gender"].get(gender)) for gender in GENDERS),
+            ]
+            for name, of in corpora.items()
+        ),
+    )
+
+
+def _honesty_table(tested: str, doubt: dict[str, Any]) -> str:
+    head = ["utterances of", "calibration error", "accuracy", "coverage", "emotions a set"]
+    return grid(
+        [*head, "unknown", "accuracy if known"],
+        (
+            [
+                name,
+                f"{of['ece']:.3f}"
+                + (f" ({of['ece_pooled']:.3f} pooled)" if "corpora" in of else ""),
+                *map(_percent, (of["accuracy"], of["coverage"])),
+                f"{of['set_size']:.2f}",
+                *map(_percent, (of["unknown"], of["accuracy_if_known"])),
+            ]
+            for name, of in _honesties(tested, doubt)
+        ),
+    )
+
+
+def _honesties(tested: str, doubt: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    if FOLDS in doubt:
+        yield f"unseen speakers of {tested}", doubt[FOLDS]
+    for protocol, title in TITLES.items():
+        if protocol in doubt:
+            yield from doubt[protocol]["corpora"].items()
+            yield f"{title.lower()}, mean", doubt[protocol]
+
+
+def _made_of(report: dict[str, Any]) -> list[str]:
+    encoder = report["encoder"]
+    blocks = " and ".join(map(str, encoder["blocks"]))
+    recipe = "\n".join(f"{name}: {value}" for name, value in report["config"]["recipe"].items())
+    learnt = " ![learning curves](losses.png)" if set(ENCODED) & set(report["systems"]) else ""
+    return [
+        "## Data and recipe",
+        "```\n" + "\n".join([*report["corpora"], report["utterances"]]) + "\n```",
+        f"![classes](classes.png){learnt}",
+        f"Encoder: {encoder['file']}, block {blocks}, {encoder['weights']} weights, SHA-256 "
+        f"{encoder['sha256']}.",
+        f"```\n{recipe}\n```",
+    ]
+
+
 def gate_section(gate: dict[str, Any]) -> str:
     """What the speech gate lets through."""
-    rows = [
-        "| sounds | hours | utterances | passed the gate | an hour |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    rows += [
-        f"| {name} | {one['hours']:.2f} | {one['utterances']:.0f} | {one['passed']:.0f} "
-        f"| {one['passed_per_hour']:.1f} |"
-        for name, one in gate["sounds"].items()
-    ]
-    kept = ", ".join(f"{name} {100 * share:.1f}" for name, share in gate["kept_in_trials"].items())
+    sounds = grid(
+        ("sounds", "hours", "utterances", "passed the gate", "an hour"),
+        (
+            (
+                *(name, f"{of['hours']:.2f}", f"{of['utterances']:.0f}"),
+                *(f"{of['passed']:.0f}", f"{of['passed_per_hour']:.1f}"),
+            )
+            for name, of in gate["sounds"].items()
+        ),
+    )
+    kept = ", ".join(f"{name} {_percent(share)}" for name, share in gate["kept_in_trials"].items())
     return "\n\n".join(
         [
-            f"{gate['folds']} folds, {gate['seeds']} seed(s), {gate['epochs']} epochs; commit "
+            f"{gate['folds']} folds, {gate['seeds']} seed(s), {gate['steps']} steps; commit "
             f"{gate['commit']}, {gate['finished']}. Sounds as recorded, that the gate of the fold "
             "has not learnt from, summed over the seeds. What passes becomes a reading, or "
             "`unknown` where the networks are not sure.",
-            "\n".join(rows),
-            f"Of the test actors' utterances {100 * gate['speech_kept']:.1f} % pass"
+            sounds,
+            f"Of the test speakers' utterances {_percent(gate['speech_kept'])} % pass"
             + (f"; under trying conditions: {kept}." if kept else "."),
             "![what the gate lets through](gate.png)",
         ]
@@ -171,41 +275,23 @@ def gate_section(gate: dict[str, Any]) -> str:
 
 def ablation_table(ablation: dict[str, Any]) -> str:
     """A Markdown table of what changes when one ingredient is changed."""
-    networks = list(next(iter(ablation["changes"].values())))
     smaller = ", ".join(f"{name} {value}" for name, value in ablation["other_than_usual"].items())
-    rows = [
-        f"Validation UAR, {ablation['runs']} runs of each (folds {ablation['folds']}, seeds "
-        f"{ablation['seeds']}, commit {ablation['commit']}), percent; in brackets the difference "
-        "to the recipe, ± its standard error over the runs. No test actor was looked at."
-        + (f" The recipe is compared with {smaller}." if smaller else ""),
-        "",
-        f"| change | {' | '.join(networks)} |",
-        "| --- |" + " --- |" * len(networks),
-    ]
-    for name, figures in ablation["changes"].items():
-        cells = [
-            f"{100 * one['uar']:.1f}"
-            + (f" ({100 * one['gain']:+.1f} ± {100 * one['error']:.1f})" if "gain" in one else "")
-            if (one := figures.get(network))
-            else ""
-            for network in networks
+    return "\n\n".join(
+        [
+            f"Mean UAR of cnn+lstm in percent, {', '.join(ablation['left_out'])}, "
+            f"{len(ablation['seeds'])} seed(s), commit {ablation['commit']}; in brackets the "
+            "difference to the recipe, ± its standard error over the runs."
+            + (f" The recipe is compared with {smaller}." if smaller else ""),
+            grid(
+                ("change", *COLUMNS.values()),
+                (
+                    [name, *(_gain(figures[key]) for key in COLUMNS)]
+                    for name, figures in ablation["changes"].items()
+                ),
+            ),
         ]
-        rows.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(rows)
+    )
 
 
-def formats_table(formats: dict[str, dict[str, float]]) -> str:
-    """A Markdown table of what each format of the weights costs."""
-    rows = [
-        "UAR of the networks of one seed in TensorFlow Lite on the validation actors, 20 "
-        "utterances heard before; time of one inference on one thread.",
-        "",
-        "| weights | cnn | lstm | cnn+lstm | kB, cnn / lstm | ms, cnn / lstm |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    for form, one in formats.items():
-        cells = [f"{100 * one[name]:.1f}" for name in ("cnn", "lstm", JOINED)]
-        cells.append(f"{one['cnn_bytes'] / 1000:.0f} / {one['lstm_bytes'] / 1000:.0f}")
-        cells.append(f"{one['cnn_ms']:.2f} / {one['lstm_ms']:.2f}")
-        rows.append(f"| {form} | {' | '.join(cells)} |")
-    return "\n".join(rows)
+def _gain(of: dict[str, float]) -> str:
+    return f"{_percent(of['uar'])} ({100 * of['gain']:+.1f} ± {100 * of['error']:.1f})"

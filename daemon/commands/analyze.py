@@ -48,11 +48,12 @@ def _read(path: Path, settings: Settings, classifier: Classifier) -> Iterator[di
     voice, quality = voice_of(settings, classifier.bundle), quality_of(settings)
     blocks = (block.samples for block in recording.blocks(threading.Event()))
     for heard in ear_of(settings).listen(blocks):
-        reading = classifier.read(heard.features, heard.frames, voice.mean_std())
+        encoding = classifier.encode(heard.features, heard.frames)
+        reading = classifier.read(encoding, voice.mean_std())
         found = reading_fields(heard, reading, classifier.model, voice.utterances, quality)
         yield {"file": _printable(str(path)), "start_s": heard.utterance.start / RATE_HZ} | found
         if reading.is_speech:
-            voice.hear(heard.features, heard.frames)
+            voice.hear(encoding)
 
 
 def _printable(text: str) -> str:

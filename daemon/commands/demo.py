@@ -1,4 +1,4 @@
-"""`affectd demo`: the whole pipeline on a bundled recording, seen from an MQTT subscriber."""
+"""`affectd demo`: the whole pipeline on bundled recordings, seen from an MQTT subscriber."""
 
 import argparse
 import logging
@@ -6,7 +6,8 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, Final, Self
@@ -30,6 +31,10 @@ from affectd.daemon.wiring import classifier_of, service_of, voice_of
 FOLDER: Final = bundles.DEFAULT / "demo"
 NODE: Final = "demo"
 WAIT_S: Final = 10.0  # for the broker in this process
+EXPECT: Final = (
+    "Expect less in your own room: this is acted English that listeners recognised; calm talk,\n"
+    "other languages, noise and distance are harder (see docs/readings.md)."
+)
 
 
 class Spoken(msgspec.Struct, frozen=True):
@@ -43,7 +48,10 @@ class Spoken(msgspec.Struct, frozen=True):
 
 
 def run(args: argparse.Namespace) -> int:
-    """Play the recording through service and broker; print what arrives at a subscriber."""
+    """Play a recording through service and broker; print what arrives at a subscriber.
+
+    The node has heard other utterances of these voices before, as in a house.
+    """
     logging.getLogger().setLevel(logging.WARNING)
     spoken = msgspec.json.decode((FOLDER / "recording.json").read_bytes(), type=list[Spoken])
     recording = Recording(FOLDER / "recording.ogg", fast=args.fast)
@@ -54,7 +62,11 @@ def run(args: argparse.Namespace) -> int:
         publisher = MqttPublisher(broker.settings, NODE, None)
         service = service_of(Settings(node=NODE), recording, classifier, voice, [publisher])
         if not args.json:
-            _introduce(recording, broker.port)
+            _introduce(recording)
+        before = Recording(FOLDER / "before.ogg")
+        service_of(Settings(node=NODE), before, classifier, voice, []).run(stop)
+        if not args.json:
+            _announce(voice.utterances, broker.port)
         with ThreadPoolExecutor(1) as player:
             playing = player.submit(_play, service, publisher, stop)
             try:
@@ -136,10 +148,19 @@ class Subscriber:
             self._payloads.put(None)
 
 
-def _introduce(recording: Recording, port: int) -> None:
+def _introduce(recording: Recording) -> None:
     print(
-        f"Playing {recording.duration_s:.0f} s of acted speech (CREMA-D; source and licence:\n"
-        f"{FOLDER / 'ATTRIBUTION.md'}) through the whole service.\n"
+        f"Playing {recording.duration_s:.0f} s of acted speech through the whole service: clips of "
+        f"CREMA-D (ODbL 1.0, DbCL 1.0;\n{FOLDER / 'ATTRIBUTION.md'}).\n"
+        "The networks have not learnt from these speakers, nor from these sentences. The clips "
+        "were\nchosen by what listeners recognised, not by what networks say.",
+        flush=True,
+    )
+
+
+def _announce(heard: int, port: int) -> None:
+    print(
+        f"The node has heard {heard} other utterances of these voices before, as in a house.\n"
         f"This is what a subscriber to affectd/{NODE}/# on {HOST}:{port} receives:",
         flush=True,
     )
@@ -149,20 +170,31 @@ def _show(
     payloads: Iterable[bytes], recording: Recording, spoken: Sequence[Spoken], as_json: bool
 ) -> None:
     """Print each utterance; for people also what was acted, and in the end how many agreed."""
-    right = count = 0
+    outcomes: Counter[str] = Counter()
     for payload in payloads:
         if as_json:
             print(payload.decode(), flush=True)
             continue
         reading = msgspec.json.decode(payload, type=UtteranceMessage)
         acted = _acted(reading, recording, spoken)
-        count, right = count + 1, right + (reading.emotion == acted.emotion)
+        outcomes[_outcome(reading.emotion, acted.emotion)] += 1
         print(f"\n{line(reading)}\n{bars(reading.probabilities)}")
         print(f"    acted: {acted.emotion} ({acted.voice})", flush=True)
     if not as_json:
-        print(
-            f"\n{right} of {count} readings are what was acted. To hear your own room: affectd run"
-        )
+        print(f"\n{summary(outcomes)}\n{EXPECT}\nTo hear your own room: affectd run")
+
+
+def _outcome(read: str, acted: str) -> str:
+    if read == acted:
+        return "as acted"
+    return "unknown" if read == "unknown" else "wrong"
+
+
+def summary(outcomes: Mapping[str, int]) -> str:
+    """How many readings there were of each outcome, in one sentence."""
+    right, unknown, wrong = (outcomes.get(name, 0) for name in ("as acted", "unknown", "wrong"))
+    total = right + unknown + wrong
+    return f"{right} of {total} read as acted, {unknown} unknown, {wrong} wrong."
 
 
 def _acted(reading: UtteranceMessage, recording: Recording, spoken: Sequence[Spoken]) -> Spoken:

@@ -7,29 +7,39 @@ from pathlib import Path
 import msgspec
 
 from affectd.daemon import configuration
+from affectd.daemon.emotion import bundle as bundles
+from affectd.daemon.emotion.bundle import Bundle
 from affectd.daemon.emotion.voice_file import load
 from affectd.daemon.errors import VoiceError
 from affectd.daemon.settings import voice_path
-from affectd.daemon.speech.mfcc import FeatureSpec
+from affectd.daemon.wiring import bundle_folder
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show or remove the file of the configured node. Raises VoiceError or SettingsError."""
+    """Show or remove the file of the configured node.
+
+    Raises VoiceError, BundleError or SettingsError.
+    """
     settings = configuration.load(args.config or configuration.find(os.environ), os.environ)
     path = voice_path(settings, os.environ)
     if args.action == "reset":
         print(_reset(path))
     else:
-        _show(path, args.json)
+        _show(path, bundles.load(bundle_folder(settings)), args.json)
     return 0
 
 
-def _show(path: Path, as_json: bool) -> None:
-    state = load(path)
+def _show(path: Path, bundle: Bundle, as_json: bool) -> None:
+    try:
+        state = load(path, bundle.encoder.digits, bundle.encoder.width)
+    except VoiceError as error:
+        raise VoiceError(
+            f"{error}; the next start of affectd moves it aside, and adaptation starts anew"
+        ) from error
     known = {
         "file": str(path),
         "utterances": state.utterances if state else 0,
-        "speech_s": _seconds(state.frames) if state else 0.0,
+        "speech_s": round(state.frames * bundle.frame_s, 1) if state else 0.0,
         "share": round(state.share, 3) if state else 0.0,
         "updated": state.updated if state else None,
     }
@@ -43,11 +53,6 @@ def _show(path: Path, as_json: bool) -> None:
             f"{state.utterances} utterance(s) heard; {known['speech_s']:.0f} s of speech make "
             f"{state.share:.0%} of its mean, the training voices the rest"
         )
-
-
-def _seconds(frames: int) -> float:
-    spec = FeatureSpec()
-    return round(frames * spec.hop / spec.rate_hz, 1)
 
 
 def _reset(path: Path) -> str:

@@ -1,6 +1,7 @@
 """The exported networks with everything needed to run them alike; see models/bundle.json."""
 
 import hashlib
+from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -15,7 +16,8 @@ from affectd.daemon.emotion.voice import VoiceSpec
 from affectd.daemon.errors import BundleError
 from affectd.daemon.speech.mfcc import FeatureSpec
 
-FORMAT: Final = 2
+FORMAT: Final = 3
+ENCODER_DIGITS: Final = 12  # of a SHA-256: enough to tell one encoder from another
 FILE: Final = "bundle.json"
 DEFAULT: Final = Path(__file__).parents[2] / "models"
 
@@ -28,6 +30,23 @@ class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     file: str  # beside bundle.json
     sha256: str
     parity: dict[str, float]  # format -> largest difference to Keras in probability
+
+
+class Encoder(Network, frozen=True, forbid_unknown_fields=True):
+    """The pretrained network that turns MFCCs into what the other networks read."""
+
+    frames: Annotated[int, Meta(ge=1)]  # encoder frames of a padded utterance
+    width: Annotated[int, Meta(ge=1)]  # values of an encoder frame
+    hop: Annotated[int, Meta(ge=1)]  # MFCC frames that make one encoder frame
+
+    @property
+    def digits(self) -> str:
+        """The first digits of the file's SHA-256, which tell this encoder from another."""
+        return self.sha256[:ENCODER_DIGITS]
+
+    def count(self, mfcc_frames: int) -> int:
+        """How many encoder frames so many MFCC frames make; a last one may be made of fewer."""
+        return ceil(mfcc_frames / self.hop)
 
 
 class Gate(Network, frozen=True, forbid_unknown_fields=True):
@@ -50,13 +69,12 @@ class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How figures and calibration were measured."""
 
     commit: str
-    folds: int
     seeds: int
-    epochs: int
+    protocols: list[str]  # a sentence each: who spoke, and what the networks had heard of them
 
 
 class Bundle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """bundle.json as it is; statistics are over speech frames of the training corpora."""
+    """bundle.json as it is; statistics are over encoder frames of the training corpora' speech."""
 
     format: int
     created: str  # ISO 8601, UTC
@@ -64,8 +82,9 @@ class Bundle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     labels: list[str]
     features: FeatureSpec
     voice: VoiceSpec
-    mean: list[float]  # a coefficient each
+    mean: list[float]  # one for each value of an encoder frame
     std: list[Annotated[float, Meta(ge=1e-6)]]
+    encoder: Encoder
     networks: dict[str, Network]
     gate: Gate
     calibration: dict[str, Calibration]  # by choice of networks: cnn, lstm, cnn+lstm
@@ -73,17 +92,24 @@ class Bundle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     figures: dict[str, dict[str, float]]  # speaker-independent, by choice of networks
     measured: Measured
 
+    @property
+    def frame_s(self) -> float:
+        """Seconds of speech that one encoder frame stands for."""
+        return self.encoder.hop * self.features.hop / self.features.rate_hz
+
 
 def normalise(
-    features: NDArray[np.float32], mean: Array, std: Array, frames: NDArray[np.int64] | int
+    frames: NDArray[np.float32], mean: Array, std: Array, count: NDArray[np.int64] | int
 ) -> NDArray[np.float32]:
-    """Scale features, shape (..., n_frames, n_mfcc), by mean and deviation that broadcast to them.
+    """Scale encoder frames, shape (..., frames, width), by mean and deviation of each value.
 
-    frames: how many of n_frames are speech, shape (...); the padding after them becomes zero,
-    which is how the networks know it.
+    mean, std: broadcast to the frames. count: how many of the frames are speech, shape (...);
+    the padding after them becomes zero, which is how the networks know it.
     """
-    speech = np.arange(features.shape[-2]) < np.asarray(frames)[..., None]
-    return np.asarray(speech[..., None] * ((features - mean) / std), dtype=np.float32)
+    normal = np.subtract(frames, mean, dtype=np.float32, casting="same_kind")
+    normal *= np.reciprocal(std, dtype=np.float32, casting="same_kind")
+    normal[np.arange(frames.shape[-2]) >= np.asarray(count)[..., None]] = 0
+    return normal
 
 
 def load(folder: Path) -> Bundle:
@@ -105,7 +131,7 @@ def load(folder: Path) -> Bundle:
     except ValueError as error:  # no JSON, no UTF-8, or not these keys
         raise BundleError(f"{path} is not a valid bundle ({error}); export it again") from error
     _check(bundle, path)
-    for network in (*bundle.networks.values(), bundle.gate):
+    for network in (bundle.encoder, *bundle.networks.values(), bundle.gate):
         _check_hash(folder / network.file, network.sha256)
     return bundle
 
@@ -138,10 +164,16 @@ def _check(bundle: Bundle, path: Path) -> None:
             f"{path} was made for {bundle.voice}, this version adapts by {VoiceSpec()}; "
             "export it again"
         )
-    if not len(bundle.mean) == len(bundle.std) == bundle.features.n_mfcc:
+    encoder, n_frames = bundle.encoder, bundle.features.n_frames
+    if encoder.frames * encoder.hop != n_frames:
+        raise BundleError(
+            f"{path} has an encoder that makes {encoder.frames} frames of {encoder.hop} MFCC "
+            f"frames each, but an utterance has {n_frames} MFCC frames; export it again"
+        )
+    if not len(bundle.mean) == len(bundle.std) == encoder.width:
         raise BundleError(
             f"{path} has statistics of {len(bundle.mean)} means and {len(bundle.std)} deviations "
-            f"for {bundle.features.n_mfcc} coefficients; export it again"
+            f"for encoder frames of {encoder.width} values; export it again"
         )
     for choice in bundle.calibration:
         if missing := set(choice.split("+")) - bundle.networks.keys():
@@ -153,7 +185,8 @@ def _check(bundle: Bundle, path: Path) -> None:
 
 def _check_hash(path: Path, expected: str) -> None:
     try:
-        actual = hashlib.sha256(path.read_bytes()).hexdigest()
+        with path.open("rb") as file:
+            actual = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise BundleError(f"{path} cannot be read ({error.strerror}); export it again") from error
     if actual != expected:

@@ -1,4 +1,4 @@
-"""The networks in TensorFlow Lite: features in, reading out."""
+"""The networks in TensorFlow Lite: features in, encoder frames between, reading out."""
 
 import threading
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from affectd.daemon.emotion import bundle as bundles
 from affectd.daemon.emotion.bundle import Array, normalise
 from affectd.daemon.emotion.decision import NO_RULES, Reading, Rules, combine, decide
+from affectd.daemon.emotion.encoding import Encoding
 from affectd.daemon.emotion.labels import EMOTIONS
 from affectd.daemon.errors import BundleError
 
@@ -21,9 +22,9 @@ RUNTIMES: Final = ("ai_edge_litert", "tflite_runtime")
 
 
 class Classifier:
-    """Runs the gate and the chosen networks of a bundle, one thread each, one after the other.
+    """Runs encoder, gate and the chosen networks of a bundle, one after the other.
 
-    read() may be called from several threads, which take turns.
+    Each network runs on the thread of the caller. Several threads may call; they take turns.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class Classifier:
         confidence, instead of the bundle's. runtime: one of RUNTIMES, or None for the first
         that is installed. Raises BundleError.
         """
-        self._turn = threading.Lock()  # an interpreter is not safe from several threads
+        self._turn = threading.RLock()  # an interpreter is not safe from several threads
         self.bundle = bundles.load(folder)
         self.model = networks
         if networks not in self.bundle.calibration:
@@ -52,64 +53,76 @@ class Classifier:
             calibration if threshold is None else replace(calibration, threshold=threshold)
         )
         interpreter = runtime_interpreter(runtime)
+        features, encoder, gate = self.bundle.features, self.bundle.encoder, self.bundle.gate
+        mfccs, encoded = (features.n_frames, features.n_mfcc), (encoder.frames, encoder.width)
+        self._encoder = Network(folder / encoder.file, mfccs, encoded, interpreter)
         self._networks = [
-            Network(folder / self.bundle.networks[name].file, self._shape, interpreter)
+            Network(
+                folder / self.bundle.networks[name].file, encoded, (len(EMOTIONS),), interpreter
+            )
             for name in networks.split("+")
         ]
-        self._gate = Network(folder / self.bundle.gate.file, self._shape, interpreter, outputs=1)
+        self._gate = Network(folder / gate.file, encoded, (1,), interpreter)
+
+    def encode(self, features: NDArray[np.float32], frames: int) -> Encoding:
+        """Turn the MFCCs of one utterance into encoder frames.
+
+        features: shape (n_frames, n_mfcc). frames: how many of them are speech; the encoder sees
+        the others as zeros, whatever they are.
+        """
+        spoken = features.copy()
+        spoken[frames:] = 0
+        with self._turn:
+            encoded = self._encoder(spoken)
+        encoded.flags.writeable = False
+        return Encoding(encoded, self.bundle.encoder.count(frames))
 
     def probabilities(
-        self, features: NDArray[np.float32], frames: int, mean_std: tuple[Array, Array]
+        self, encoding: Encoding, mean_std: tuple[Array, Array]
     ) -> NDArray[np.float64]:
         """Mean log-probability of the networks, not calibrated, shape (8,).
 
-        features: shape (n_frames, n_mfcc), not normalised. frames: how many of them are speech.
-        mean_std: of the voice, each of shape (n_mfcc,).
+        mean_std: of the voice, each of shape (encoder.width,).
         """
-        normal = normalise(features, *mean_std, frames)
-        return combine([network(normal) for network in self._networks])
+        normal = normalise(encoding.frames, *mean_std, encoding.count)
+        with self._turn:
+            return combine([network(normal) for network in self._networks])
 
-    def speech_probability(self, features: NDArray[np.float32], frames: int) -> float:
-        """Probability that an utterance is speech, whoever's; arguments as above."""
+    def speech_probability(self, encoding: Encoding) -> float:
+        """Probability that an utterance is speech, whoever's, 0..1."""
         prior = np.array(self.bundle.mean), np.array(self.bundle.std)
-        return float(self._gate(normalise(features, *prior, frames))[0])
+        normal = normalise(encoding.frames, *prior, encoding.count)
+        with self._turn:
+            return float(self._gate(normal)[0])
 
     def read(
-        self,
-        features: NDArray[np.float32],
-        frames: int,
-        mean_std: tuple[Array, Array],
-        rules: Rules = NO_RULES,
+        self, encoding: Encoding, mean_std: tuple[Array, Array], rules: Rules = NO_RULES
     ) -> Reading:
-        """Read one utterance; arguments as above."""
+        """Read one utterance; mean_std as for `probabilities`."""
         with self._turn:
-            probabilities = self.probabilities(features, frames, mean_std)
-            speech_probability = self.speech_probability(features, frames)
+            probabilities = self.probabilities(encoding, mean_std)
+            speech_probability = self.speech_probability(encoding)
         gate = self.bundle.gate.threshold
         return decide(probabilities, self.calibration, speech_probability, gate, rules)
 
     def forget(self) -> None:
-        """Overwrite what the networks hold of the utterance that was read last."""
+        """Overwrite all that the networks hold of the utterance that was read last."""
         with self._turn:
-            for network in (*self._networks, self._gate):
-                network(np.zeros(self._shape, np.float32))
-
-    @property
-    def _shape(self) -> tuple[int, int]:
-        return self.bundle.features.n_frames, self.bundle.features.n_mfcc
+            for network in (self._encoder, *self._networks, self._gate):
+                network.forget()
 
 
 class Network:
-    """One network in one interpreter, checked for the shapes that are fed and read."""
+    """One network in one interpreter, checked for the shapes that it takes and gives."""
 
     def __init__(
         self,
         path: Path,
-        shape: tuple[int, int],
+        takes: tuple[int, ...],
+        gives: tuple[int, ...],
         interpreter: Callable[..., Any],
-        outputs: int = len(EMOTIONS),
     ) -> None:
-        """shape: of the features; outputs: how many probabilities. Raises BundleError."""
+        """takes, gives: shapes of what goes in and comes out. Raises BundleError."""
         try:
             self._interpreter = interpreter(model_path=str(path), num_threads=1)
             self._interpreter.allocate_tensors()
@@ -122,8 +135,8 @@ class Network:
             self._interpreter.get_output_details()[0],
         )
         for what, tensor, expected in (
-            ("takes", entry, (1, *shape)),
-            ("gives", exit_, (1, outputs)),
+            ("takes", entry, (1, *takes)),
+            ("gives", exit_, (1, *gives)),
         ):
             if tuple(tensor["shape"]) != expected or tensor["dtype"] != np.float32:
                 raise BundleError(
@@ -131,13 +144,17 @@ class Network:
                     f"{tuple(int(n) for n in tensor['shape'])}, expected float32 of {expected}; "
                     "export it again"
                 )
-        self._input, self._output = entry["index"], exit_["index"]
+        self._takes, self._input, self._output = takes, entry["index"], exit_["index"]
 
-    def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probabilities, shape (outputs,), of normalised features, shape (n_frames, n_mfcc)."""
-        self._interpreter.set_tensor(self._input, features[None])
+    def __call__(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run the network on values of the shape that it takes."""
+        self._interpreter.set_tensor(self._input, values[None])
         self._interpreter.invoke()
         return np.asarray(self._interpreter.get_tensor(self._output)[0])
+
+    def forget(self) -> None:
+        """Overwrite input, output and all between them: zeros in."""
+        self(np.zeros(self._takes, np.float32))
 
 
 def runtime_interpreter(runtime: str | None = None) -> Callable[..., Any]:

@@ -10,10 +10,11 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from affectd.daemon.speech.mfcc import FeatureSpec
+from affectd.daemon.emotion.encoding import Encoding
 
-FORMAT: Final = 1
-LARGEST: Final = 1_000.0  # no coefficient is so large: 64 bands of at most 100 dB make 800
+FORMAT: Final = 2
+# No value of an encoder frame is so large: speech, noise, tones and nonsense give 6 at most.
+LARGEST: Final = 1_000.0
 
 Array = NDArray[np.floating[Any]]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
@@ -21,28 +22,32 @@ Count = Annotated[int, Meta(ge=0, le=2**53)]
 
 @dataclass(frozen=True, slots=True)
 class VoiceSpec:
-    """How fast a voice is learnt and forgotten; a bundle made for other settings is refused."""
+    """How fast a voice is learnt and forgotten; a bundle made for other settings is refused.
 
-    mean_frames: int = 1_000  # 10 s of speech weigh as much as the prior of the mean
-    deviation_frames: int = 4_000  # 40 s weigh as much as the prior of the deviation
-    longest_frames: int = 15_000  # 150 s; of more speech, the older fades
+    All counts are encoder frames of 40 ms.
+    """
+
+    mean_frames: int = 250  # 10 s of speech weigh as much as the prior of the mean
+    deviation_frames: int = 1_000  # 40 s weigh as much as the prior of the deviation
+    longest_frames: int = 3_750  # 150 s; of more speech, the older fades
 
 
 SPEC: Final = VoiceSpec()
 
 
 class VoiceState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is kept of a voice over a restart: counts and two sums a coefficient, no audio.
+    """What is kept of a voice over a restart: counts and two sums for each value, no audio.
 
-    The sums are those of features that are not normalised, so they outlive a change of bundle.
+    The sums are those of encoder frames that are not normalised, so they outlive a change of
+    bundle, but not of its encoder.
     """
 
     format: int
-    features: FeatureSpec  # that the sums were made of
+    encoder: str  # that gave the frames: the first digits of its file's SHA-256
     updated: str  # ISO 8601, UTC
     utterances: Count  # heard since the voice began
-    frames: Count  # of speech in the sums
-    totals: list[float]  # a coefficient each
+    frames: Count  # encoder frames of speech in the sums
+    totals: list[float]  # one for each value of an encoder frame
     squares: list[float]
 
     @property
@@ -54,9 +59,13 @@ class VoiceState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Voice:
     """Mean and deviation of the speech heard so far, beginning with those of all voices."""
 
-    def __init__(self, mean: Array, std: Array, spec: VoiceSpec = SPEC) -> None:
-        """mean, std: of the training voices, the prior, shape (n_mfcc,)."""
+    def __init__(self, mean: Array, std: Array, encoder: str, spec: VoiceSpec = SPEC) -> None:
+        """mean, std: of the training voices, the prior, shape (width,).
+
+        encoder: that gives the frames, as VoiceState has it.
+        """
         self._mean, self._std, self._spec = np.asarray(mean), np.asarray(std), spec
+        self._encoder = encoder
         self.reset()
 
     def forget(self) -> None:
@@ -70,7 +79,7 @@ class Voice:
         self._totals, self._squares = np.zeros(self._mean.shape), np.zeros(self._mean.shape)
 
     def mean_std(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """What to normalise the next utterance with, each of shape (n_mfcc,)."""
+        """What to normalise the next utterance with, each of shape (width,)."""
         return statistics(
             self._mean,
             self._std,
@@ -80,14 +89,11 @@ class Voice:
             self._spec,
         )
 
-    def hear(self, features: NDArray[np.float32], frames: int) -> None:
-        """Take in an utterance of speech, once it has been read.
-
-        features: shape (n_frames, n_mfcc), not normalised. frames: how many of them are speech.
-        """
-        spoken = features[:frames].astype(np.float64)
+    def hear(self, encoding: Encoding) -> None:
+        """Take in an utterance of speech, once it has been read."""
+        spoken = encoding.frames[: encoding.count].astype(np.float64)
         self.utterances += 1
-        self._frames += frames
+        self._frames += encoding.count
         self._totals += spoken.sum(axis=0)
         self._squares += (spoken**2).sum(axis=0)
         self._fade()
@@ -107,7 +113,7 @@ class Voice:
         """What to keep; updated: the time, ISO 8601."""
         return VoiceState(
             FORMAT,
-            FeatureSpec(),
+            self._encoder,
             updated,
             self.utterances,
             self._frames,
@@ -117,7 +123,7 @@ class Voice:
 
     def restore(self, state: VoiceState) -> None:
         """Go on from a state. Raises ValueError, and changes nothing, if it makes no sense."""
-        check(state)
+        check(state, self._encoder, self._mean.size)
         self.utterances, self._frames = state.utterances, state.frames
         self._totals, self._squares = np.array(state.totals), np.array(state.squares)
 
@@ -134,7 +140,7 @@ class Voice:
 class FixedVoice(Voice):
     """A voice that stays the prior, whatever is heard."""
 
-    def hear(self, features: NDArray[np.float32], frames: int) -> None:
+    def hear(self, encoding: Encoding) -> None:
         """Take no notice."""
 
 
@@ -143,10 +149,9 @@ def statistics(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and deviation of a voice, between those of all voices and those of what it has said.
 
-    mean, std: of the training voices, the prior, shape (n_mfcc,). frames: how many frames of
-    speech were heard, shape (...); total, squares: sum and sum of squares of their coefficients,
-    shape (..., n_mfcc). Nothing heard gives the prior. The level of a voice is a mean like the
-    others: how loud an utterance is beside its voice's normal is kept.
+    mean, std: of the training voices, the prior, shape (width,). frames: how many encoder frames
+    of speech were heard, shape (...); total, squares: sum and sum of squares of their values,
+    shape (..., width). Nothing heard gives the prior.
     """
     frames = np.asarray(frames)[..., None]
     count = np.maximum(frames, 1)
@@ -158,17 +163,34 @@ def statistics(
     return mean + of_mean * (own_mean - mean), np.sqrt(variance)
 
 
-def check(state: VoiceState) -> None:
-    """Raise ValueError, saying why, if a state cannot be that of speech heard by this version."""
-    if state.format != FORMAT:
-        raise ValueError(f"it has format {state.format}, this version reads {FORMAT}")
+class OtherMakerError(ValueError):
+    """A state is whole, but another affectd or another encoder made it."""
+
+
+def check_format(found: int) -> None:
+    """Raise OtherMakerError if a state has another format than this version reads."""
+    if found != FORMAT:
+        other = "an earlier" if found < FORMAT else "a later"
+        raise OtherMakerError(
+            f"was made by {other} affectd (it has format {found}, this version reads {FORMAT})"
+        )
+
+
+def check(state: VoiceState, encoder: str, width: int) -> None:
+    """Raise ValueError, saying why, if a state cannot be that of speech heard by this version.
+
+    encoder: that gives frames now. width: values of an encoder frame.
+    """
+    check_format(state.format)
     datetime.fromisoformat(state.updated)  # raises ValueError, too
-    if state.features != FeatureSpec():
-        raise ValueError(f"it was made of {state.features}, this version hears {FeatureSpec()}")
-    if not len(state.totals) == len(state.squares) == state.features.n_mfcc:
+    if state.encoder != encoder:
+        raise OtherMakerError(
+            f"was made with another encoder ({state.encoder!r}, the bundle has {encoder!r})"
+        )
+    if not len(state.totals) == len(state.squares) == width:
         raise ValueError(
             f"it has {len(state.totals)} sums and {len(state.squares)} sums of squares "
-            f"for {state.features.n_mfcc} coefficients"
+            f"for encoder frames of {width} values"
         )
     if not _is_possible(state):
         raise ValueError("it holds sums that no speech has")

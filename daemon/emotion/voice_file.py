@@ -13,7 +13,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from affectd.daemon.emotion.voice import Array, Voice, VoiceState, check
+from affectd.daemon.emotion.encoding import Encoding
+from affectd.daemon.emotion.voice import (
+    Array,
+    OtherMakerError,
+    Voice,
+    VoiceState,
+    check,
+    check_format,
+)
 from affectd.daemon.errors import VoiceError
 
 logger = logging.getLogger(__name__)
@@ -30,13 +38,16 @@ class KeptVoice(Voice):
     Its file is replaced at most once in EVERY_S, and by `close`, so that it is whole at any time.
     What was heard weighs half as much after some days, those between two runs counted.
     A file that was removed or exchanged meanwhile counts: the voice starts anew, or goes on from
-    the other file, with the next utterance. What cannot be understood is moved aside. If the file
-    cannot be written that is told once, and the voice adapts all the same.
+    the other file, with the next utterance. A file that is damaged, or that an earlier affectd or
+    another encoder made, is moved aside. If the file cannot be written that is told once, and the
+    voice adapts all the same.
     """
 
-    def __init__(self, path: Path, mean: Array, std: Array, half_life_days: float = 7.0) -> None:
-        """Go on from the file, or begin it; mean, std: as those of Voice."""
-        super().__init__(mean, std)
+    def __init__(
+        self, path: Path, mean: Array, std: Array, encoder: str, half_life_days: float = 7.0
+    ) -> None:
+        """Go on from the file, or begin it; mean, std, encoder: as those of Voice."""
+        super().__init__(mean, std, encoder)
         self._path, self._half_life_s = path, half_life_days * DAY_S
         self._is_failing = False
         self._tried_at = self._aged_at = 0.0
@@ -47,12 +58,12 @@ class KeptVoice(Voice):
         self._follow()
         return super().mean_std()
 
-    def hear(self, features: NDArray[np.float32], frames: int) -> None:
+    def hear(self, encoding: Encoding) -> None:
         """Take in an utterance of speech, and write the file if that was long ago."""
         now_s = time.monotonic()  # which no correction of the clock moves
         if self._age(now_s - self._aged_at):
             self._aged_at = now_s
-        super().hear(features, frames)
+        super().hear(encoding)
         self._is_saved = False
         if time.monotonic() - self._tried_at >= EVERY_S:
             self._save()
@@ -87,7 +98,7 @@ class KeptVoice(Voice):
         self._is_saved, self._tried_at = True, time.monotonic()
         self._aged_at = time.monotonic()  # until when what was heard has aged
         try:
-            state = load(self._path)
+            state = load(self._path, self._encoder, self._mean.size)
         except VoiceError as error:
             state, self._aside = None, _free(self._path)
             name = self._aside.name
@@ -124,18 +135,26 @@ class KeptVoice(Voice):
         self._is_failing = True
 
 
-def load(path: Path) -> VoiceState | None:
-    """The state in a file, or None if there is none.
+class _FormatOfState(msgspec.Struct, frozen=True):
+    format: int
 
-    Raises VoiceError if it cannot be read, is damaged or was made by another version.
+
+def load(path: Path, encoder: str, width: int) -> VoiceState | None:
+    """The state in a file, or None if there is none; encoder, width: as for voice.check.
+
+    Raises VoiceError if it cannot be read, is damaged, or was made by another version or encoder.
     """
     try:
-        state = msgspec.json.decode(path.read_bytes(), type=VoiceState)
-        check(state)
+        content = path.read_bytes()
+        check_format(msgspec.json.decode(content, type=_FormatOfState).format)
+        state = msgspec.json.decode(content, type=VoiceState)
+        check(state, encoder, width)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise VoiceError(f"the voice in {path} cannot be read ({error.strerror})") from error
+    except OtherMakerError as error:
+        raise VoiceError(f"{path} {error}") from error
     except ValueError as error:
         raise VoiceError(f"{path} is not the voice of this affectd ({error})") from error
     return state

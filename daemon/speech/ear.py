@@ -7,13 +7,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from affectd.daemon.speech.mfcc import FeatureSpec, MfccStream, silence
+from affectd.daemon.speech.mfcc import FeatureSpec, MfccStream
 from affectd.daemon.speech.segmenter import Segmenter, SegmenterSpec, Utterance
 from affectd.daemon.speech.vad import FRAME, Vad
 
 # Frames whose features are computed at once: one by one they cost more. At the end of an utterance
 # fewer than these are left to compute.
 BATCH: Final = 10
+# Frames at an utterance's beginning whose mean is taken for the microphone's offset, 300 ms. The
+# lowest mel band would hold the offset, above all speech.
+OFFSET: Final = BATCH
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,8 +24,8 @@ class Heard:
     """An utterance and what the networks need of it."""
 
     utterance: Utterance
-    features: NDArray[np.float32]  # shape (spec.n_frames, spec.n_mfcc), not normalised, read-only
-    frames: int  # how many of n_frames are the utterance; the others reach into the padding
+    features: NDArray[np.float32]  # shape (spec.n_frames, spec.n_mfcc), read-only
+    frames: int  # how many of n_frames lie wholly in the utterance; the others are zeros
 
 
 class Ear:
@@ -97,6 +100,7 @@ class Ear:
 
     def _begin(self) -> None:
         self._stream = MfccStream(self._spec)
+        self._offset: np.float32 | None = None  # of the utterance, in steps of 16 bits
         self._parts: list[NDArray[np.float32]] = []
         self._followed = 0  # frames of the growing utterance whose features are computed
 
@@ -106,19 +110,20 @@ class Ear:
             self._begin()
         new = growing[self._followed :]
         if len(new) >= BATCH:
-            self._parts.append(self._stream.push(np.concatenate(new)))
+            self._measure(np.concatenate(new))
             self._followed = len(growing)
 
+    def _measure(self, samples: NDArray[np.int16]) -> None:
+        """Compute the features of the next samples of the utterance, without their offset."""
+        if self._offset is None:
+            self._offset = np.float32(samples[: OFFSET * FRAME].mean())
+        self._parts.append(self._stream.push(samples - self._offset))
+
     def _complete(self, utterance: Utterance) -> Heard:
-        self._parts.append(self._stream.push(utterance.samples[self._followed * FRAME :]))
-        padding = self._spec.samples - utterance.samples.size
-        # Frames that reach into the padding; those wholly inside it are all alike.
-        edge = np.zeros(min(padding, self._spec.window), np.int16)
-        self._parts.append(self._stream.push(edge))
-        left = self._spec.n_frames - sum(map(len, self._parts))
-        self._parts.append(np.repeat(silence(self._spec), left, axis=0))
-        features = np.concatenate(self._parts)
+        self._measure(utterance.samples[self._followed * FRAME :])
+        frames = sum(map(len, self._parts))
+        padding = np.zeros((self._spec.n_frames - frames, self._spec.n_mfcc), np.float32)
+        features = np.concatenate([*self._parts, padding])
         features.flags.writeable = False
-        frames = 1 + (utterance.samples.size - self._spec.window) // self._spec.hop
         self._begin()
         return Heard(utterance, features, frames)

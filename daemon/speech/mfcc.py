@@ -1,4 +1,4 @@
-"""Mel-frequency cepstral coefficients: the only features the networks ever see."""
+"""Mel-frequency cepstral coefficients: the only features that the encoder sees."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,13 +15,13 @@ class FeatureSpec:
     """Settings of the features; a bundle made for other settings is refused."""
 
     rate_hz: int = 16_000
-    samples: int = 48_000  # length of a padded utterance: 3.0 s
-    window: int = 512  # samples; also the FFT length
+    samples: int = 48_240  # length of a padded utterance: 3.0 s, and what its last frame lacks
+    window: int = 400  # samples; also the FFT length
     hop: int = 160  # samples
-    n_mels: int = 64
-    n_mfcc: int = 40
-    fmin_hz: float = 50.0
-    fmax_hz: float = 7_600.0
+    n_mels: int = 80
+    n_mfcc: int = 80  # all of them: the transform can be undone
+    fmin_hz: float = 0.0
+    fmax_hz: float = 8_000.0
     floor: float = 1e-10  # power below which the decibel scale is cut
 
     @property
@@ -48,14 +48,6 @@ def mfcc(pcm: NDArray[np.float32], spec: FeatureSpec) -> NDArray[np.float32]:
     return np.asarray(decibels @ dct, dtype=np.float32)
 
 
-@lru_cache(maxsize=4)
-def silence(spec: FeatureSpec) -> NDArray[np.float32]:
-    """The coefficients of one frame of zeros, shape (1, n_mfcc), read-only."""
-    row = mfcc(np.zeros(spec.window, np.float32), spec)
-    row.flags.writeable = False
-    return row
-
-
 class MfccStream:
     """The same coefficients from audio as it arrives, in blocks of any size."""
 
@@ -63,8 +55,11 @@ class MfccStream:
         self._spec = spec
         self._rest: NDArray[np.float32] = np.empty(0, np.float32)
 
-    def push(self, samples: NDArray[np.int16]) -> NDArray[np.float32]:
-        """Take samples, shape (n,), and return the frames they complete, shape (m, n_mfcc)."""
+    def push(self, samples: NDArray[np.int16] | NDArray[np.float32]) -> NDArray[np.float32]:
+        """Take samples, shape (n,), and return the frames they complete, shape (m, n_mfcc).
+
+        samples: in steps of 16 bits, also as fractions of them.
+        """
         pcm = np.concatenate([self._rest, samples * INT16_SCALE])
         complete = max(0, 1 + (pcm.size - self._spec.window) // self._spec.hop)
         self._rest = pcm[complete * self._spec.hop :]

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
+from affectd.daemon.emotion.encoding import Encoding
 from affectd.daemon.emotion.voice import (
     SPEC,
     FixedVoice,
@@ -16,30 +16,35 @@ from affectd.daemon.emotion.voice import (
     check,
     statistics,
 )
-from affectd.daemon.speech.mfcc import FeatureSpec
 
-N_MFCC = FeatureSpec().n_mfcc
-MEAN = np.linspace(-400, 10, N_MFCC)
-STD = np.linspace(100, 5, N_MFCC)
-DECIBEL = 8.0  # what a gain of 1 dB adds to coefficient 0: the root of 64 bands
+WIDTH, FRAMES = 40, 75  # of the encoder frames here
+ENCODER = "0123456789ab"
+MEAN = np.linspace(-4, 4, WIDTH)
+STD = np.linspace(1, 0.1, WIDTH)
 NOW = "2026-01-01T12:00:00Z"
 
-Features = NDArray[np.float32]
+
+def utterance(seed: int, count: int = 50, shift: float = 0.0) -> Encoding:
+    """Frames as a voice near the prior has them, through a microphone that shifts the first value."""
+    frames = np.random.default_rng(seed).normal(MEAN, STD, (FRAMES, WIDTH))
+    frames[:, 0] += shift
+    frames[count:] = 0
+    return Encoding(frames.astype(np.float32), count)
 
 
-def utterance(seed: int, frames: int = 200, gain_db: float = 0.0) -> Features:
-    """Features as a voice near the prior has them, through a microphone with some gain, padded."""
-    random = np.random.default_rng(seed)
-    features = random.normal(MEAN, STD, (298, N_MFCC))
-    features[:, 0] += DECIBEL * gain_db
-    features[frames:] = 0
-    return features.astype(np.float32)
+def alike(value: float, count: int) -> Encoding:
+    """So many frames of one value."""
+    return Encoding(np.full((max(count, FRAMES), WIDTH), value, np.float32), count)
 
 
-def voice_after(*utterances: Features, frames: int = 200, spec: VoiceSpec = SPEC) -> Voice:
-    voice = Voice(MEAN, STD, spec)
-    for features in utterances:
-        voice.hear(features, frames)
+def new_voice(spec: VoiceSpec = SPEC) -> Voice:
+    return Voice(MEAN, STD, ENCODER, spec)
+
+
+def voice_after(*utterances: Encoding, spec: VoiceSpec = SPEC) -> Voice:
+    voice = new_voice(spec)
+    for encoding in utterances:
+        voice.hear(encoding)
     return voice
 
 
@@ -47,49 +52,45 @@ def assert_alike(one: Voice, other: Voice) -> None:
     np.testing.assert_allclose(one.mean_std(), other.mean_std(), rtol=1e-9, atol=1e-9)
 
 
-priors = st.lists(st.floats(-1e3, 1e3), min_size=N_MFCC, max_size=N_MFCC)
-deviations = st.lists(st.floats(1e-6, 1e3), min_size=N_MFCC, max_size=N_MFCC)
+priors = st.lists(st.floats(-1e2, 1e2), min_size=WIDTH, max_size=WIDTH)
+deviations = st.lists(st.floats(1e-6, 1e2), min_size=WIDTH, max_size=WIDTH)
 spoken = st.lists(
-    st.tuples(st.integers(0, 99), st.integers(1, 298), st.integers(-20, 20)), max_size=20
+    st.tuples(st.integers(0, 99), st.integers(1, FRAMES), st.integers(-4, 4)), max_size=20
 )
 
 
-Said = tuple[int, int, int]  # seed, frames, gain in decibels
+Said = tuple[int, int, int]  # seed, frames, shift
 
 
 def voice_of(said: list[Said], spec: VoiceSpec = SPEC) -> Voice:
-    voice = Voice(MEAN, STD, spec)
-    for seed, frames, gain_db in said:
-        voice.hear(utterance(seed, gain_db=gain_db), frames)
-    return voice
+    return voice_after(*(utterance(*one) for one in said), spec=spec)
 
 
 @given(priors, deviations)
 def test_a_voice_that_was_never_heard_is_exactly_the_prior(
     mean: list[float], std: list[float]
 ) -> None:
-    known = Voice(np.array(mean), np.array(std)).mean_std()
+    known = Voice(np.array(mean), np.array(std), ENCODER).mean_std()
     np.testing.assert_array_equal(known, [mean, std])
 
 
 def test_a_voice_that_was_heard_long_is_itself() -> None:
-    other = [u + np.float32(20) for u in map(utterance, range(75))]
+    other = [Encoding(one.frames + np.float32(2), one.count) for one in map(utterance, range(75))]
     mean, std = voice_after(*other).mean_std()
-    spoken = np.concatenate([one[:200] for one in other])
-    np.testing.assert_allclose(mean, spoken.mean(axis=0), atol=1.5)
-    np.testing.assert_allclose(std, spoken.std(axis=0), rtol=0.05)
+    spoken = np.concatenate([one.frames[: one.count] for one in other])
+    np.testing.assert_allclose(mean, spoken.mean(axis=0), atol=0.15)
+    np.testing.assert_allclose(std, spoken.std(axis=0), rtol=0.05, atol=0.15)
 
 
 def test_as_much_speech_as_the_settings_say_weighs_as_much_as_the_prior() -> None:
-    features = np.full((SPEC.deviation_frames, N_MFCC), 7.0, np.float32)
-    mean, _ = voice_after(features, frames=SPEC.mean_frames).mean_std()
+    mean, _ = voice_after(alike(7.0, SPEC.mean_frames)).mean_std()
     np.testing.assert_allclose(mean, (MEAN + 7) / 2)
-    _, std = voice_after(features, frames=SPEC.deviation_frames).mean_std()
+    _, std = voice_after(alike(7.0, SPEC.deviation_frames)).mean_std()
     np.testing.assert_allclose(std, STD / np.sqrt(2))
 
 
 def test_many_voices_at_once_have_the_statistics_of_each_alone() -> None:
-    frames = np.array([0, 300, 9_000])
+    frames = np.array([0, 75, 2_250])
     totals, squares = frames[:, None] * MEAN, frames[:, None] * (MEAN**2 + 1)
     means, stds = statistics(MEAN, STD, frames, totals, squares)
     for row, count in enumerate(frames):
@@ -99,9 +100,9 @@ def test_many_voices_at_once_have_the_statistics_of_each_alone() -> None:
 
 def test_padding_is_not_heard() -> None:
     padded = utterance(1)
-    other = padded.copy()
-    other[200:] = 99
-    assert_alike(voice_after(padded), voice_after(other))
+    other = padded.frames.copy()
+    other[padded.count :] = 99
+    assert_alike(voice_after(padded), voice_after(Encoding(other, padded.count)))
 
 
 @given(spoken, st.randoms())
@@ -112,50 +113,46 @@ def test_the_order_in_which_utterances_were_heard_does_not_matter(
     assert_alike(voice_of(said), voice_of(shuffled))
 
 
-@given(st.integers(-25, 25))
-def test_the_gain_of_a_microphone_is_forgotten(gain_db: int) -> None:
-    plain, amplified = voice_after(), voice_after()
-    left_db = []
+@given(st.integers(-9, 9))
+def test_a_shift_by_the_microphone_is_forgotten(shift: int) -> None:
+    plain, shifted = new_voice(), new_voice()
+    left = []
     for seed in range(75):
-        normal, shifted = (voice.mean_std()[0][0] for voice in (plain, amplified))
-        left_db.append(abs(gain_db - (shifted - normal) / DECIBEL))
-        plain.hear(utterance(seed), 200)
-        amplified.hear(utterance(seed, gain_db=gain_db), 200)
-    assert left_db[0] == abs(gain_db)
-    assert left_db == sorted(left_db, reverse=True)
-    assert left_db[-1] <= 0.07 * abs(gain_db)
-    np.testing.assert_allclose(plain.mean_std()[1], amplified.mean_std()[1], rtol=0.02)
+        normal, other = (voice.mean_std()[0][0] for voice in (plain, shifted))
+        left.append(abs(shift - (other - normal)))
+        plain.hear(utterance(seed))
+        shifted.hear(utterance(seed, shift=shift))
+    assert left[0] == abs(shift)
+    assert left == sorted(left, reverse=True)
+    assert left[-1] <= 0.07 * abs(shift)
 
 
-@given(st.integers(1, 12), st.integers(-25, 25))
-def test_an_utterance_that_is_louder_than_the_voice_stays_louder(
-    louder_db: int, gain_db: int
-) -> None:
-    voice = voice_after(*(utterance(seed, gain_db=gain_db) for seed in range(60)))
-    mean, std = voice.mean_std()
-    normal, loud = (
-        ((utterance(99, gain_db=gain_db + more)[:200] - mean) / std)[:, 0].mean()
-        for more in (0, louder_db)
+@given(st.integers(1, 4), st.integers(-9, 9))
+def test_an_utterance_that_differs_from_the_voice_goes_on_differing(more: int, shift: int) -> None:
+    voice = voice_after(*(utterance(seed, shift=shift) for seed in range(60)))
+    mean, _ = voice.mean_std()
+    usual, other = (
+        (utterance(99, shift=shift + by).frames[:50] - mean)[:, 0].mean() for by in (0, more)
     )
-    assert loud - normal == pytest.approx(louder_db * DECIBEL / STD[0], rel=0.1)
+    assert other - usual == pytest.approx(more, rel=0.01)
 
 
 def test_old_speech_fades_when_the_room_changes() -> None:
-    room, other = np.zeros((298, N_MFCC), np.float32), np.full((298, N_MFCC), 9.0, np.float32)
-    voice = voice_after(*[room] * 200)
-    assert voice.mean_std()[0][0] == pytest.approx(MEAN[0] * 1_000 / 16_000)
+    weight = SPEC.longest_frames + SPEC.mean_frames
+    voice = voice_after(*[alike(0.0, 50)] * 200)
+    assert voice.mean_std()[0][0] == pytest.approx(MEAN[0] * SPEC.mean_frames / weight)
     for _ in range(300):
-        voice.hear(other, 200)
-    own = (voice.mean_std()[0] - MEAN) * 16_000 / 15_000 + MEAN
+        voice.hear(alike(9.0, 50))
+    own = (voice.mean_std()[0] - MEAN) * weight / SPEC.longest_frames + MEAN
     np.testing.assert_allclose(own, 9.0, atol=0.3)
 
 
 @given(spoken)
 def test_no_more_than_the_longest_memory_counts(said: list[Said]) -> None:
-    spec = VoiceSpec(longest_frames=400)
+    spec = VoiceSpec(longest_frames=100)
     heard = sum(frames for _, frames, _ in said)
     state = voice_of(said, spec).state(NOW)
-    assert state.frames == min(heard, 400)
+    assert state.frames == min(heard, 100)
     assert state.utterances == len(said)
 
 
@@ -167,15 +164,15 @@ def test_reset_gives_the_prior_again() -> None:
 
 
 def test_a_fixed_voice_stays_the_prior() -> None:
-    voice = FixedVoice(MEAN, STD)
-    voice.hear(utterance(1), 200)
+    voice = FixedVoice(MEAN, STD, ENCODER)
+    voice.hear(utterance(1))
     assert voice.utterances == 0
     np.testing.assert_array_equal(voice.mean_std(), (MEAN, STD))
 
 
 @given(spoken)
 def test_a_voice_goes_on_where_its_state_was_taken(said: list[Said]) -> None:
-    voice, restored = voice_of(said), Voice(MEAN, STD)
+    voice, restored = voice_of(said), new_voice()
     encoded = msgspec.json.encode(voice.state(NOW))
     restored.restore(msgspec.json.decode(encoded, type=VoiceState))
     assert restored.state(NOW) == voice.state(NOW)
@@ -184,14 +181,14 @@ def test_a_voice_goes_on_where_its_state_was_taken(said: list[Said]) -> None:
 
 
 def test_a_state_outlives_a_change_of_bundle() -> None:
-    restored = Voice(MEAN + 50, STD * 2)
+    restored = Voice(MEAN + 5, STD * 2, ENCODER)
     restored.restore(voice_after(*map(utterance, range(75))).state(NOW))
-    np.testing.assert_allclose(restored.mean_std()[0], MEAN, atol=0.04 * 50 + 5)
+    np.testing.assert_allclose(restored.mean_std()[0], MEAN, atol=0.07 * 5 + 0.1)
 
 
 def test_the_share_of_a_state_grows_from_0_to_nearly_1() -> None:
     assert voice_after().state(NOW).share == 0
-    assert voice_after(*map(utterance, range(5)), frames=200).state(NOW).share == 0.5
+    assert voice_after(*map(utterance, range(5))).state(NOW).share == 0.5
     assert voice_after(*map(utterance, range(90))).state(NOW).share == pytest.approx(0.9375)
 
 
@@ -201,9 +198,13 @@ GOOD = voice_after(utterance(1)).state(NOW)
 @pytest.mark.parametrize(
     ("changed", "why"),
     [
-        ({"format": 9}, "it has format 9, this version reads 1"),
-        ({"features": FeatureSpec(hop=320)}, "it was made of .*hop=320.*, this version hears"),
-        ({"totals": [0.0]}, "it has 1 sums and 40 sums of squares for 40 coefficients"),
+        (
+            {"format": 1},
+            r"was made by an earlier affectd \(it has format 1, this version reads 2\)",
+        ),
+        ({"format": 9}, r"was made by a later affectd \(it has format 9, this version reads 2\)"),
+        ({"encoder": "cafe"}, r"was made with another encoder \('cafe', the bundle has '0123"),
+        ({"totals": [0.0]}, "it has 1 sums and 40 sums of squares for encoder frames of 40 values"),
         ({"squares": [0.0] * 41}, "it has 40 sums and 41 sums of squares"),
         ({"totals": [float("nan")] * 40}, "it holds sums that no speech has"),
         ({"totals": [float("inf")] * 40}, "it holds sums that no speech has"),
@@ -213,7 +214,7 @@ GOOD = voice_after(utterance(1)).state(NOW)
         ({"squares": [0.0] * 40}, "it holds sums that no speech has"),
         ({"frames": 0}, "it holds sums that no speech has"),
         ({"frames": -1}, "it holds sums that no speech has"),
-        ({"frames": 15_001}, "it holds sums that no speech has"),
+        ({"frames": 3_751}, "it holds sums that no speech has"),
     ],
 )
 def test_a_state_that_makes_no_sense_is_refused_and_changes_nothing(
@@ -228,16 +229,17 @@ def test_a_state_that_makes_no_sense_is_refused_and_changes_nothing(
 
 @given(spoken)
 def test_every_state_that_a_voice_gives_is_taken(said: list[Said]) -> None:
-    check(voice_of(said).state(NOW))
+    check(voice_of(said).state(NOW), ENCODER, WIDTH)
 
 
 def test_a_state_of_one_frame_said_over_and_over_is_taken() -> None:
-    frame = np.tile(utterance(3)[:1], (298, 1))
-    check(voice_after(*[frame] * 100, frames=298).state(NOW))
+    frames = np.tile(utterance(3).frames[:1], (FRAMES, 1))
+    voice = voice_after(*[Encoding(frames, FRAMES)] * 100)
+    check(voice.state(NOW), ENCODER, WIDTH)
 
 
 def test_a_state_has_no_room_for_audio() -> None:
-    """Two sums a coefficient, which no number of utterances makes longer."""
+    """Two sums for each value, which no number of utterances makes longer."""
     state = voice_after(*map(utterance, range(9))).state(NOW)
     lists = {name: v for name, v in msgspec.structs.asdict(state).items() if isinstance(v, list)}
     assert {name: len(values) for name, values in lists.items()} == {"totals": 40, "squares": 40}

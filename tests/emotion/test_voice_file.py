@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from affectd.daemon.emotion import voice_file
+from affectd.daemon.emotion.encoding import Encoding
 from affectd.daemon.emotion.voice_file import KeptVoice, load
 from affectd.daemon.errors import VoiceError
 
-MEAN, STD = np.linspace(-400, 10, 40), np.linspace(100, 5, 40)
-SPEECH: NDArray[np.float32] = np.full((298, 40), 5, np.float32)
+WIDTH, ENCODER = 40, "0123456789ab"
+MEAN, STD = np.linspace(-4, 4, WIDTH), np.linspace(1, 0.1, WIDTH)
 
 
 @pytest.fixture
@@ -21,16 +21,20 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "deep" / "down" / "voice-kitchen.json"
 
 
-def kept(path: Path, utterances: int = 0) -> KeptVoice:
-    voice = KeptVoice(path, MEAN, STD)
+def speech(count: int = 50) -> Encoding:
+    return Encoding(np.full((75, WIDTH), 5, np.float32), count)
+
+
+def kept(path: Path, utterances: int = 0, half_life_days: float = 7.0) -> KeptVoice:
+    voice = KeptVoice(path, MEAN, STD, ENCODER, half_life_days)
     for _ in range(utterances):
-        voice.hear(SPEECH, 200)
+        voice.hear(speech())
     return voice
 
 
 def written(path: Path) -> int:
     """How many utterances the file knows."""
-    state = load(path)
+    state = load(path, ENCODER, WIDTH)
     assert state is not None
     return state.utterances
 
@@ -64,7 +68,7 @@ def test_an_utterance_long_after_the_last_writing_is_written(
 ) -> None:
     voice = kept(path, 9)
     monkeypatch.setattr(voice_file, "EVERY_S", 0.0)
-    voice.hear(SPEECH, 200)
+    voice.hear(speech())
     assert written(path) == 10
 
 
@@ -111,7 +115,8 @@ def test_a_voice_goes_on_from_a_file_that_was_put_in_its_place(path: Path) -> No
         (b'{"format":1', "Input data was truncated"),
         (b"\xff\xfe", "JSON is malformed"),
         (b"[]", "Expected `object`, got `array`"),
-        (b'{"audio":[]}', "unknown field `audio`"),
+        (b'{"audio":[]}', "missing required field `format`"),
+        (b'{"format":2,"audio":[]}', "unknown field `audio`"),
     ],
 )
 def test_a_damaged_file_is_told_in_a_line_and_kept_aside(
@@ -128,13 +133,32 @@ def test_a_damaged_file_is_told_in_a_line_and_kept_aside(
     assert written(path) == 0
 
 
-def test_a_file_of_other_features_is_kept_aside(path: Path) -> None:
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        (
+            {"format": 1, "features": {"hop": 160}},
+            "was made by an earlier affectd (it has format 1,",
+        ),
+        ({"format": 3, "speakers": 2}, "was made by a later affectd (it has format 3,"),
+        (
+            {"encoder": "cafe"},
+            "was made with another encoder ('cafe', the bundle has '0123456789ab')",
+        ),
+    ],
+)
+def test_a_whole_file_of_another_maker_is_told_in_a_line_and_kept_aside(
+    changed: dict[str, object], why: str, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     kept(path, 3).close()
-    state = json.loads(path.read_text())
-    state["features"]["hop"] = 320
-    path.write_text(json.dumps(state))
-    assert kept(path).utterances == 0
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    voice = kept(path)
+    np.testing.assert_array_equal(voice.mean_std(), (MEAN, STD))
+    (record,) = caplog.records
+    assert record.message.startswith(f"{path} {why}")
+    assert "it is moved to voice-kitchen.json.damaged-1, and adaptation starts" in record.message
     assert path.with_name("voice-kitchen.json.damaged-1").exists()
+    assert voice.utterances == written(path) == 0
 
 
 def test_an_older_damaged_file_is_not_lost(path: Path) -> None:
@@ -178,7 +202,7 @@ def test_a_place_that_becomes_writable_is_written(
 
 def test_a_file_that_cannot_be_read_is_an_error_to_who_asks(tmp_path: Path) -> None:
     with pytest.raises(VoiceError, match=r"the voice in .* cannot be read \(Is a directory\)"):
-        load(tmp_path)
+        load(tmp_path, ENCODER, WIDTH)
 
 
 def test_what_was_heard_weighs_half_after_so_many_days_between_two_runs(path: Path) -> None:
@@ -186,34 +210,34 @@ def test_what_was_heard_weighs_half_after_so_many_days_between_two_runs(path: Pa
     state = json.loads(path.read_text())
     state["updated"] = (datetime.now(UTC) - timedelta(days=2)).isoformat(timespec="seconds")
     path.write_text(json.dumps(state))
-    again = KeptVoice(path, MEAN, STD, half_life_days=2)
-    assert again.state("").frames == 300
+    again = kept(path, half_life_days=2)
+    assert again.state("").frames == 75
     assert again.utterances == 3
-    np.testing.assert_allclose(again.mean_std()[0], MEAN + 300 / 1300 * (SPEECH[0] - MEAN))
+    np.testing.assert_allclose(again.mean_std()[0], MEAN + 75 / 325 * (5 - MEAN))
 
 
 def test_what_was_heard_fades_while_the_service_runs(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    voice = KeptVoice(path, MEAN, STD, half_life_days=1)
-    voice.hear(SPEECH, 200)
+    voice = kept(path, half_life_days=1)
+    voice.hear(speech())
     now_s = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now_s + 86_400)
-    voice.hear(SPEECH, 100)
-    assert voice.state("").frames == 200
+    voice.hear(speech(25))
+    assert voice.state("").frames == 50
 
 
 def test_many_short_whiles_fade_as_much_as_one_long_one(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    voice = KeptVoice(path, MEAN, STD, half_life_days=1)
-    voice.hear(SPEECH, 298)
+    voice = kept(path, half_life_days=1)
+    voice.hear(speech(75))
     began_s = time.monotonic()
     for part in range(1, 2001):
         at_s = began_s + part * 86_400 / 2000
         monkeypatch.setattr(time, "monotonic", lambda at_s=at_s: at_s)
-        voice.hear(SPEECH, 0)
-    assert voice.state("").frames == pytest.approx(149, rel=0.05)
+        voice.hear(speech(0))
+    assert voice.state("").frames == pytest.approx(37.5, rel=0.05)
 
 
 def test_a_clock_that_was_set_back_forgets_nothing(path: Path) -> None:
@@ -221,7 +245,7 @@ def test_a_clock_that_was_set_back_forgets_nothing(path: Path) -> None:
     state = json.loads(path.read_text())
     state["updated"] = "2999-01-01T00:00:00Z"
     path.write_text(json.dumps(state))
-    assert kept(path).state("").frames == 600
+    assert kept(path).state("").frames == 150
 
 
 def test_a_file_without_a_time_is_not_a_voice(path: Path) -> None:
@@ -230,4 +254,4 @@ def test_a_file_without_a_time_is_not_a_voice(path: Path) -> None:
     state["updated"] = "yesterday"
     path.write_text(json.dumps(state))
     with pytest.raises(VoiceError, match="is not the voice of this affectd"):
-        load(path)
+        load(path, ENCODER, WIDTH)

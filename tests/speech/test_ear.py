@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -6,8 +7,8 @@ from numpy.typing import NDArray
 
 from affectd.daemon.capture.converter import Converter
 from affectd.daemon.capture.ring import Ring
-from affectd.daemon.speech.ear import Ear, Heard
-from affectd.daemon.speech.mfcc import FeatureSpec, mfcc
+from affectd.daemon.speech.ear import OFFSET, Ear, Heard
+from affectd.daemon.speech.mfcc import INT16_SCALE, FeatureSpec, mfcc
 from affectd.daemon.speech.segmenter import SegmenterSpec
 from affectd.daemon.speech.vad import DEFAULT_MODE, FRAME
 
@@ -18,6 +19,13 @@ def listen(samples: NDArray[np.int16], sizes: list[int]) -> list[Heard]:
     starts = np.cumsum([0, *sizes])
     blocks = np.split(samples, starts[starts < samples.size])
     return list(Ear(SPEC, SegmenterSpec(), DEFAULT_MODE).listen(blocks))
+
+
+def features_of(one: Heard) -> NDArray[np.float32]:
+    """The MFCCs of an utterance as a whole, without the offset that its beginning has."""
+    samples = one.utterance.samples
+    offset = samples[: OFFSET * FRAME].mean(dtype=np.float32)
+    return mfcc((samples - offset) * INT16_SCALE, SPEC)
 
 
 @settings(max_examples=25)
@@ -61,23 +69,36 @@ def test_the_same_is_heard_of_a_device_however_its_blocks_come(
         np.testing.assert_array_equal(one.features, other.features)
 
 
-def test_features_are_those_of_the_utterance_padded_to_three_seconds(
+def test_features_are_those_of_the_utterance_and_zeros_after_them(
     speech: NDArray[np.int16],
 ) -> None:
     heard = listen(speech, [])
     assert len(heard) >= 8
     for one in heard:
-        padded = np.zeros(SPEC.samples, np.float32)
-        padded[: one.utterance.samples.size] = one.utterance.samples / np.float32(32768)
-        np.testing.assert_allclose(one.features, mfcc(padded, SPEC), atol=1e-3)
-
-
-def test_frames_are_those_that_are_full_of_the_utterance(speech: NDArray[np.int16]) -> None:
-    for one in listen(speech, []):
-        pcm = one.utterance.samples / np.float32(32768)
-        own = mfcc(pcm, SPEC)
+        assert one.features.shape == (SPEC.n_frames, SPEC.n_mfcc)
+        own = features_of(one)
         assert one.frames == len(own)
         np.testing.assert_allclose(one.features[: one.frames], own, atol=1e-3)
+        assert not one.features[one.frames :].any()
+
+
+def test_an_utterance_of_three_seconds_fills_all_frames_but_two(speech: NDArray[np.int16]) -> None:
+    without_pauses = np.concatenate([one.utterance.samples for one in listen(speech, [])])
+    longest = max(listen(without_pauses, []), key=lambda one: one.frames)
+    assert longest.utterance.samples.size == 48_000
+    assert (longest.frames, len(longest.features)) == (298, 300)
+
+
+@pytest.mark.parametrize("offset", [-2000, 2000])
+def test_an_offset_of_the_microphone_leaves_the_features_as_they_are(
+    offset: int, speech: NDArray[np.int16]
+) -> None:
+    hiss = np.random.default_rng(0).integers(-2, 3, speech.size).astype(np.int16)
+    sound = speech // 2 + hiss  # so that no peak leaves the scale
+    plain, shifted = listen(sound, []), listen(sound + np.int16(offset), [])
+    assert len(plain) >= 8
+    for one, other in zip(plain, shifted, strict=True):
+        np.testing.assert_allclose(other.features, one.features, atol=1e-2)
 
 
 def test_an_utterance_after_a_dropped_one_starts_its_features_anew(
@@ -86,9 +107,7 @@ def test_an_utterance_after_a_dropped_one_starts_its_features_anew(
     burst = speech[16_000 : 16_000 + 16 * FRAME]
     samples = np.concatenate([burst, np.zeros(16_000, np.int16), speech[: 16_000 * 6]])
     first = listen(samples, [])[0]
-    pcm = np.zeros(SPEC.samples, np.float32)
-    pcm[: first.utterance.samples.size] = first.utterance.samples / np.float32(32768)
-    np.testing.assert_allclose(first.features, mfcc(pcm, SPEC), atol=1e-3)
+    np.testing.assert_allclose(first.features[: first.frames], features_of(first), atol=1e-3)
 
 
 def test_silence_is_not_speech() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from affectd.daemon.speech.mfcc import INT16_SCALE, FeatureSpec, MfccStream, mfcc
+from affectd.daemon.speech.mfcc import FeatureSpec, MfccStream, mfcc
 
 SPEC = FeatureSpec()
 
@@ -31,7 +31,7 @@ def test_coefficients_of_real_speech_equal_librosas(speech: NDArray[np.int16]) -
 
 
 def test_coefficients_equal_librosas_with_other_settings(speech: NDArray[np.int16]) -> None:
-    spec = FeatureSpec(window=400, hop=200, n_mels=40, n_mfcc=13, fmin_hz=0, fmax_hz=8000)
+    spec = FeatureSpec(window=512, hop=200, n_mels=40, n_mfcc=13, fmin_hz=50, fmax_hz=7600)
     pcm = speech[:48000] / np.float32(32768)
     np.testing.assert_allclose(mfcc(pcm, spec), librosa_mfcc(pcm, spec), atol=1e-3)
 
@@ -46,8 +46,8 @@ def test_a_partial_last_frame_is_dropped() -> None:
 
 
 def test_less_than_one_window_is_refused() -> None:
-    with pytest.raises(ValueError, match="511 samples are less than one window of 512"):
-        mfcc(np.zeros(511, np.float32), SPEC)
+    with pytest.raises(ValueError, match="399 samples are less than one window of 400"):
+        mfcc(np.zeros(399, np.float32), SPEC)
 
 
 @given(sizes=st.lists(st.integers(0, 3000), max_size=20))
@@ -69,11 +69,3 @@ def test_louder_sound_moves_only_the_first_coefficient() -> None:
     gain_db = 20 * np.log10(4)
     np.testing.assert_allclose(change[:, 0], gain_db * np.sqrt(SPEC.n_mels), atol=1e-2)
     np.testing.assert_allclose(change[:, 1:], 0, atol=1e-2)
-
-
-@pytest.mark.parametrize("offset", [-2000, 2000])
-def test_an_offset_of_the_microphone_leaves_the_coefficients_as_they_are(
-    offset: int, speech: NDArray[np.int16]
-) -> None:
-    plain, shifted = speech * INT16_SCALE, (speech + np.int16(offset)) * INT16_SCALE
-    np.testing.assert_allclose(mfcc(shifted, SPEC), mfcc(plain, SPEC), atol=1e-2)

@@ -1,16 +1,36 @@
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from affectd.daemon.speech.mfcc import FeatureSpec
-from affectd.train import sounds
+from affectd.daemon.emotion.bundle import DEFAULT
+from affectd.train import rooms, sounds
 from affectd.train.conditions import Voices
 from affectd.train.corpora import layouts
+from affectd.train.encoder import Encoder
 from affectd.train.examples import Examples, extract
+from affectd.train.fits import Data
+from tests.train import made
 
 # Two of them are test actors of the first fold.
 ACTORS = (1, 2, 3, 4, 11)
+
+
+@pytest.fixture(scope="session")
+def encoder() -> Encoder:
+    """The encoder that is shipped."""
+    path = DEFAULT / "encoder.tflite"
+    return Encoder(path, sha256(path.read_bytes()).hexdigest())
+
+
+@pytest.fixture(scope="session")
+def encoder_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of random weights with the shapes of the speech encoder's."""
+    path = tmp_path_factory.mktemp("weights") / "encoder.npz"
+    np.savez(path, **made.encoder_weights(3))
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -23,14 +43,14 @@ def few_actors(ravdess_root: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
-def examples(few_actors: Path) -> Examples:
+def examples(few_actors: Path, encoder: Encoder) -> Examples:
     """Every actor as recorded and by one virtual voice."""
     corpus = layouts.load("ravdess", few_actors)
-    return extract(corpus, Voices(2), FeatureSpec(), jobs=2)[1]
+    return extract(corpus, Voices(2), encoder, jobs=2)[1]
 
 
 @pytest.fixture(scope="session")
-def rows(examples: Examples) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def rows(examples: Examples) -> NDArray[np.int64]:
     """All utterances as recorded."""
     return np.flatnonzero(examples.condition == 0)
 
@@ -45,6 +65,25 @@ def few_noises(ravdess_root: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
-def noise(few_noises: Path) -> Examples:
+def noise(few_noises: Path, encoder: Encoder) -> Examples:
     """Utterances that are no speech."""
-    return extract(sounds.load(few_noises, "sounds"), Voices(1), FeatureSpec(), jobs=2)[1]
+    return extract(sounds.load(few_noises, "sounds"), Voices(1), encoder, jobs=2)[1]
+
+
+@pytest.fixture(scope="session")
+def boxes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
+    """A few synthesised rooms."""
+    return rooms.synthesise(tmp_path_factory.mktemp("rooms"), count=3)
+
+
+@pytest.fixture
+def few_boxes(boxes: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let data be gathered with a few synthesised rooms, as making all of them takes long."""
+    monkeypatch.setattr(rooms, "synthesise", lambda _folder: boxes)
+
+
+@pytest.fixture(scope="session")
+def made_up() -> Data:
+    """Made-up examples of several corpora, and of one that only tests."""
+    away = made.corpus("away", ["away_a", "away_b"], (0, 3, 4), voices=1)
+    return Data(made.several(), made.NO_ENCODER, test_only=away)

@@ -43,6 +43,10 @@ def told(clip: Clip) -> tuple[str, str, str, str]:
         ("cremad", "AudioWAV/1040_ITH_SAD_X.wav", ("1040", "sad", "m", "")),
         ("nemo", "nEMO-main/samples/EB0_anger_1.wav", ("EB0", "angry", "f", "")),
         ("nemo", "samples/WR0_surprised_64.wav", ("WR0", "surprised", "m", "")),
+        ("banglaser", "BanglaSER/Actor 7/03-01-01-01-01-01-07.wav", ("07", "happy", "m", "")),
+        ("banglaser", "BanglaSER/Actor_34/03-01-02-01-03-02-34.wav", ("34", "sad", "f", "")),
+        ("banglaser", "audio/01-01-04-02-03-03-15.wav", ("15", "surprised", "m", "")),
+        ("banglaser", "03-01-05-01-02-03-26.wav", ("26", "neutral", "f", "")),
         ("tess", "OAF_Fear/OAF_back_fear.wav", ("OAF", "fearful", "f", "")),
         ("tess", "OAF_Pleasant_surprise/OAF_back_ps.wav", ("OAF", "surprised", "f", "")),
         ("tess", "YAF_pleasant_surprised/YAF_back_ps.wav", ("YAF", "surprised", "f", "")),
@@ -107,6 +111,33 @@ def test_recordings_that_are_not_of_the_corpus_are_passed_over(
     assert (len(corpus.clips), corpus.left_out) == (1, ())
 
 
+def test_ravdess_and_banglaser_are_told_apart_by_folder_though_their_names_are_alike(
+    tmp_path: Path,
+) -> None:
+    name = "03-01-03-01-02-01-07.wav"
+    record(tmp_path, f"Actor_07/{name}", f"BanglaSER/Actor 7/{name}", f"BanglaSER/Actor_07/{name}")
+    (ravdess,) = load("ravdess", tmp_path).clips
+    assert told(ravdess) == ("ravdess_07", "happy", "m", "normal")
+    assert {told(clip)[:2] for clip in load("banglaser", tmp_path).clips} == {
+        ("banglaser_07", "angry")
+    }
+
+
+@pytest.mark.parametrize("key", ["ravdess", "ravdess_song", "banglaser"])
+@pytest.mark.parametrize(
+    "name", ["Actor_07/03-02-05-01-02-01-07.wav", "BanglaSER/Actor 7/03-01-05-01-02-01-07.wav"]
+)
+def test_a_recording_of_one_of_these_corpora_is_not_taken_for_another(
+    key: str, name: str, tmp_path: Path
+) -> None:
+    record(tmp_path, name)
+    if (key, name[:6]) in {("ravdess_song", "Actor_"), ("banglaser", "Bangla")}:
+        assert len(load(key, tmp_path).clips) == 1
+    else:
+        with pytest.raises(CorpusError, match="must contain"):
+            load(key, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("key", "name"),
     [
@@ -160,6 +191,10 @@ RAVDESS = [
         ("cremad", "AudioWAV/1001_DFA_ANG_ZZ.wav", "'ZZ' is none of LO, MD"),
         ("cremad", "AudioWAV/1092_DFA_ANG_XX.wav", "no actor 1092"),
         ("nemo", "samples/EB0_boredom_1.wav", "'boredom' is none of"),
+        ("banglaser", "audio/03-01-06-01-01-01-07.wav", "no such emotion, intensity, sentence"),
+        ("banglaser", "audio/03-01-05-01-04-01-07.wav", "no such emotion, intensity, sentence"),
+        ("banglaser", "audio/03-01-05-01-01-01-35.wav", "repetition or actor"),
+        ("banglaser", "audio/03-01-05-01-01-07.wav", "it does not have seven numbers"),
         ("tess", "OAF_angry/OAF_back_angy.wav", "'angy' is none of"),
         ("savee", "AudioData/DC/x01.wav", "'x' is none of"),
         ("emodb", "wav/03a01Xa.wav", "'X' is none of"),
@@ -183,6 +218,7 @@ def names_of(key: str) -> list[str]:
         "ravdess": RAVDESS[:10],
         "cremad": [f"AudioWAV/10{actor}_DFA_ANG_XX.wav" for actor in range(10, 20)],
         "nemo": [f"samples/EB0_anger_{i}.wav" for i in range(10)],
+        "banglaser": [f"audio/03-01-03-02-01-01-{actor}.wav" for actor in range(10, 20)],
         "tess": [f"OAF_angry/OAF_word{i}_angry.wav" for i in range(10)],
         "savee": [f"AudioData/DC/a{i:02}.wav" for i in range(10)],
         "emodb": [f"wav/03a{i:02}Fa.wav" for i in range(10)],
@@ -345,8 +381,9 @@ def real(folder: str) -> Path:
     ("key", "folder", "clips", "speakers"),
     [
         ("ravdess", "ravdess", 1440, 24),
-        ("cremad", "cremad", 2017, 78),
+        ("cremad", "cremad", 7434, 91),
         ("nemo", "nemo", 4481, 9),
+        ("banglaser", "banglaser", 1464, 34),
         ("indian", "indian_emospeech", 2017, 105),
     ],
 )
@@ -363,7 +400,13 @@ def test_real_ravdess_has_sixty_clips_of_each_actor() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "folder"), [("cremad", "cremad"), ("nemo", "nemo"), ("indian", "indian_emospeech")]
+    ("key", "folder"),
+    [
+        ("cremad", "cremad"),
+        ("nemo", "nemo"),
+        ("banglaser", "banglaser"),
+        ("indian", "indian_emospeech"),
+    ],
 )
 def test_labels_from_real_file_names_agree_with_the_table_beside_them(
     key: str, folder: str

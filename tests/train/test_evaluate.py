@@ -1,260 +1,382 @@
-import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from affectd.daemon.cli import main
-from affectd.train import fits, gates, runs
-from affectd.train.ablation import CHANGES, ablate
-from affectd.train.evaluate import by_fold, evaluate, tell
-from affectd.train.examples import Examples
-from affectd.train.fits import SERVED, Answers, Data, Run, heard_keys
-from affectd.train.folds import Split, split
-from affectd.train.recipe import Recipe
-from affectd.train.runs import RunConfig, RunError, run_all, run_gates
-from affectd.train.stored import StoredError
-from affectd.train.tables import ablation_table
+from affectd.train import evaluate as module
+from affectd.train import scores
+from affectd.train.conditions import Trials
+from affectd.train.evaluate import (
+    FOLDS,
+    Calibrated,
+    Predictions,
+    calibration_sources,
+    evaluate,
+    predict,
+    same_at_any_gain,
+)
+from affectd.train.examples import Examples, join
+from affectd.train.fits import MAIN, SERVED, Answers, Data, Run, heard_keys, held_out
+from affectd.train.folds import split
+from affectd.train.scores import MISSED
+from tests.train import made
 
-QUICK = RunConfig(networks=("svm", "mlp"), folds=(0,), seeds=(0,), recipe=Recipe(epochs=1))
-
-
-def certain(examples: Examples, system: str, right: bool) -> Run:
-    """A run that is always right, or always wrong."""
-    parts = split(examples, 0, 0)
-    p = np.eye(8)[(examples.emotion + (0 if right else 1)) % 8] * 0.9 + 0.0125
-
-    def answers(rows: NDArray[np.int64]) -> Answers:
-        return Answers(rows, {key: p[rows] for key, _, _ in heard_keys()})
-
-    return Run(system, 0, 0, answers(parts.test), answers(parts.validation))
+LEFT_OUT = ("without ravdess", "without nemo", "without home")
+Judge = Callable[[Examples, NDArray[np.int64]], NDArray[np.float64]]
 
 
-@pytest.mark.parametrize(("right", "uar"), [(True, 1.0), (False, 0.0)])
-def test_answers_decide_the_score(right: bool, uar: float, examples: Examples) -> None:
-    (result,) = evaluate(Data(examples), [certain(examples, "mlp", right)])
-    assert result.figures["uar"][SERVED]["mean"] == uar
-    assert result.figures["uar"][SERVED]["interval"] == [uar, uar]
-    assert set(result.figures["per_actor"].values()) == {uar}
-    assert set(result.figures["per_gender"]) == {"m"}
-    assert set(result.figures["per_intensity"]) == {"normal", "strong"}
+@pytest.fixture(scope="module", autouse=True)
+def few_resamples() -> Iterator[None]:
+    """Draw speakers less often for the intervals, as it is done very often here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scores, "RESAMPLES", 50)
+        yield
 
 
-def test_every_clip_of_the_unseen_actors_is_scored_once(examples: Examples) -> None:
-    told = tell(examples, [certain(examples, "mlp", True)], SERVED)
-    asked = [
-        i for i, clip in enumerate(examples.clips) if clip.speaker in ("ravdess_01", "ravdess_11")
-    ]
-    assert told.clip.tolist() == asked
+@pytest.fixture(scope="module")
+def data() -> Data:
+    plain = made.corpus("plain", [f"plain_{n}" for n in range(8)], (0,))
+    away = made.corpus("away", ["away_a", "away_b"], (0, 3, 4), voices=1)
+    abroad = made.corpus("abroad", ["abroad_a", "abroad_b", "abroad_c"], (0, 2, 5), voices=1)
+    return Data(
+        examples=join([made.several(), plain]),
+        encoder=made.NO_ENCODER,
+        test_only=join([away, abroad]),
+        trials=made.corpus("ravdess", made.actors(1, 11), voices=len(Trials.NAMES)),
+        plain=plain,
+    )
 
 
-def test_a_clip_without_an_utterance_counts_as_wrong(examples: Examples) -> None:
-    run = certain(examples, "mlp", True)
-    missing = examples.clip[run.test.rows[0]]
-    heard = examples.clip[run.test.rows] != missing
-    fewer = Answers(run.test.rows[heard], {key: p[heard] for key, p in run.test.by_heard.items()})
-    told = tell(examples, [replace(run, test=fewer)], SERVED)
-    assert told.predicted[told.clip == missing].tolist() == [-1]
+def certain(shift: int = 0, confidence: float = 0.9) -> Judge:
+    """Answers that are always right, or always wrong by the same number of emotions."""
+
+    def judge(examples: Examples, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        told = np.eye(8)[(examples.emotion[rows] + shift) % 8]
+        return np.asarray(told * confidence + (1 - told) * (1 - confidence) / 7)
+
+    return judge
 
 
-def spoilt(examples: Examples) -> Examples:
-    """The test actors' recordings, and those of their virtual voices, replaced by nonsense."""
-    features = examples.features.copy()
-    features[np.isin(examples.speaker, ("ravdess_01", "ravdess_11"))] = 1e4
-    return replace(examples, features=features)
+def doubtful(examples: Examples, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Answers that are often right, the more so the surer they are."""
+    random = np.random.default_rng(len(rows))
+    hint = np.eye(8)[examples.emotion[rows]] * random.uniform(0, 2, (len(rows), 1))
+    p = random.dirichlet(np.full(8, 0.5), len(rows)) + hint
+    return np.asarray(p / p.sum(axis=1, keepdims=True))
 
 
-def learnt(examples: Examples, folder: Path) -> list[NDArray[np.floating[Any]]]:
-    """All that a run takes from training and validation: what it was fitted to and calibrated by."""
-    runs = run_all(Data(examples), QUICK, folder, jobs=1)
-    values: list[NDArray[np.floating[Any]]] = []
-    for run in runs:
-        calibration = by_fold(examples, [run])[0]
-        values += [run.validation.by_heard[SERVED], np.array([calibration.temperature])]
-        values += [np.array([calibration.threshold, calibration.conformal])]
-        if run.fitted is not None:
-            values += [run.fitted.prior.mean, run.fitted.prior.std, *run.fitted.arrays]
-    return values
+def answered(examples: Examples, rows: NDArray[np.int64], judge: Judge) -> Answers:
+    p = judge(examples, rows)
+    return Answers(rows, {key: p for key, _, _ in heard_keys()})
 
 
-def alike(one: list[NDArray[np.floating[Any]]], two: list[NDArray[np.floating[Any]]]) -> bool:
-    return all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
+def run(data: Data, name: str, judge: Judge, seed: int = 0, system: str = "cnn") -> Run:
+    """What a fit of a split would give if it answered so."""
+    examples = data.examples
+    if name == "all":
+        assert data.test_only is not None
+        rows = np.arange(len(data.test_only.clip))
+        return Run(system, name, seed, answered(data.test_only, rows, judge))
+    test = answered(examples, split(examples, name).test, judge)
+    others = {}
+    if name.startswith("fold") and system == "cnn":
+        assert data.plain is not None
+        assert data.trials is not None
+        plain = held_out(data.plain, int(name.removeprefix("fold")))
+        tried = np.flatnonzero(np.isin(data.trials.speaker, examples.speaker[test.rows]))
+        others = {
+            "trials": answered(data.trials, tried, judge),
+            "plain": answered(data.plain, plain[data.plain.condition[plain] == 0], judge),
+        }
+    return Run(system, name, seed, test, others, losses=[2.0, 1.0])
 
 
-def test_no_test_actor_reaches_training_validation_normalisation_or_calibration(
-    examples: Examples, tmp_path: Path
-) -> None:
-    assert alike(learnt(examples, tmp_path / "a"), learnt(spoilt(examples), tmp_path / "b"))
+def runs(data: Data, judge: Judge, seeds: int = 1) -> list[Run]:
+    names = ("fold 1", *LEFT_OUT, "all")
+    return [run(data, name, judge, seed) for seed in range(seeds) for name in names]
 
 
-@pytest.mark.parametrize("part", ["train", "validation"])
-def test_a_planted_leak_is_found(
-    part: str, examples: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def leaking(examples: Examples, fold: int, seed: int) -> Split:
-        parts = split(examples, fold, seed)
-        grown = np.append(getattr(parts, part), parts.test[:1])
-        return replace(parts, **{part: grown})
-
-    monkeypatch.setattr(fits, "split", leaking)
-    assert not alike(learnt(examples, tmp_path / "a"), learnt(spoilt(examples), tmp_path / "b"))
-
-
-def judged(examples: Examples, noise: Examples, folder: Path) -> NDArray[np.float64]:
-    """What the gate of the first fold says of noise that it has not learnt."""
-    (gate,) = run_gates(Data(examples, noise=noise), QUICK, 1, folder, jobs=1)
-    return gate.p["noise"]
-
-
-@pytest.mark.parametrize("is_leaking", [False, True])
-def test_no_test_actor_reaches_the_gate_unless_a_leak_is_planted(
-    is_leaking: bool,
-    examples: Examples,
-    noise: Examples,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def leaking(examples: Examples, fold: int, seed: int) -> Split:
-        parts = split(examples, fold, seed)
-        return replace(parts, train=np.append(parts.train, parts.test))
-
-    if is_leaking:
-        monkeypatch.setattr(gates, "split", leaking)
-    one = judged(examples, noise, tmp_path / "a")
-    other = judged(spoilt(examples), noise, tmp_path / "b")
-    assert np.array_equal(one, other) is not is_leaking
-
-
-def test_runs_go_on_where_they_ended(
-    examples: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = run_all(Data(examples), QUICK, tmp_path, jobs=1)
-    (tmp_path / "mlp-fold1-seed0.joblib").unlink()
-    fitted: list[str] = []
-    real = fits.fit_one
-
-    def recorded(data: Data, system: str, *others: object) -> object:
-        fitted.append(system)
-        return real(data, system, *others)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(runs, "fit_one", recorded)
-    again = run_all(Data(examples), QUICK, tmp_path, jobs=1)
-    assert fitted == ["mlp"]
-    for one, two in zip(first, again, strict=True):
-        np.testing.assert_allclose(one.test.by_heard[SERVED], two.test.by_heard[SERVED], atol=1e-6)
-
-
-def test_runs_of_another_recipe_are_not_taken_up(examples: Examples, tmp_path: Path) -> None:
-    only = replace(QUICK, networks=("svm",))
-    run_all(Data(examples), only, tmp_path, jobs=1)
-    other = replace(only, recipe=Recipe(epochs=2, dropout=0.1))
-    with pytest.raises(RunError, match=r"it differs in epochs, dropout\); name another --workdir"):
-        run_all(Data(examples), other, tmp_path, jobs=1)
-
-
-def test_runs_of_other_code_are_not_taken_up(
-    examples: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    only = replace(QUICK, networks=("svm",))
-    run_all(Data(examples), only, tmp_path, jobs=1)
-    monkeypatch.setattr(runs, "FITTING", runs.FITTING[1:])
-    with pytest.raises(RunError, match=r"it differs in code\); name another --workdir"):
-        run_all(Data(examples), only, tmp_path, jobs=1)
-
-
-def test_a_damaged_run_is_told_and_can_be_made_again(examples: Examples, tmp_path: Path) -> None:
-    only = replace(QUICK, networks=("svm",))
-    run_all(Data(examples), only, tmp_path, jobs=1)
-    path = tmp_path / "svm-fold1-seed0.joblib"
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(
-        StoredError, match=r"svm-fold1-seed0\.joblib is damaged .*remove it and run"
+@pytest.mark.parametrize(("shift", "uar"), [(0, 1.0), (1, 0.0)])
+def test_answers_decide_the_score(shift: int, uar: float, data: Data) -> None:
+    (result,) = evaluate(data, [run(data, "fold 1", certain(shift))])
+    for figure in ("uar", "accuracy", "macro_f1"):
+        value = result.figures[figure]
+        value = value[SERVED] if figure == "uar" else value
+        assert value["mean"] == uar
+        assert value["interval"] == [uar, uar]
+    for group, keys in (
+        ("per_speaker", {f"ravdess_{actor:02}" for actor in (1, 11, 20, 21)}),
+        ("per_gender", {"f", "m"}),
+        ("per_intensity", {"normal"}),
     ):
-        run_all(Data(examples), only, tmp_path, jobs=1)
+        assert set(result.figures[group]) == keys
+        assert set(result.figures[group].values()) == {uar}
+    assert set(result.figures["per_class"].values()) == {uar}
+    assert np.trace(np.array(result.figures["confusion"])) == 32 * uar
 
 
-def test_a_dask_cluster_takes_the_folds(examples: Examples, tmp_path: Path) -> None:
-    distributed = pytest.importorskip("distributed")
-    only = replace(QUICK, networks=("svm",), seeds=(0, 1))
-    with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
-    ) as cluster:
-        there = run_all(Data(examples), only, tmp_path / "a", 1, cluster.scheduler_address)
-    here = run_all(Data(examples), only, tmp_path / "b", jobs=1)
-    for one, two in zip(there, here, strict=True):
-        np.testing.assert_allclose(one.test.by_heard[SERVED], two.test.by_heard[SERVED])
+def test_every_figure_is_given(data: Data) -> None:
+    (result,) = evaluate(data, runs(data, doubtful))
+    assert set(result.figures) == {
+        *("uar", "accuracy", "macro_f1", "per_class", "per_speaker", "per_gender"),
+        *("per_intensity", "confusion", "left_out", "test_only", "calibration", "doubt"),
+        *("plain", "trials", "same_at_any_gain"),
+    }
+    assert set(result.figures["uar"]) == {key for key, _, _ in heard_keys()}
+    for protocol, corpora in (
+        ("left_out", {"ravdess", "nemo", "home"}),
+        ("test_only", {"away", "abroad"}),
+    ):
+        figures = result.figures[protocol]
+        assert set(figures["corpora"]) == corpora
+        assert set(figures["mean"]) == {key for key, _, _ in MAIN}
+        for of_corpus in figures["corpora"].values():
+            assert {"uar", "chance", "clips", "confusion", "per_class"} <= set(of_corpus)
+    honesty = {"ece", "accuracy", "coverage", "set_size", "unknown", "accuracy_if_known"}
+    doubt = result.figures["doubt"]
+    assert set(doubt) == {"folds", "left_out", "test_only"}
+    assert set(doubt["folds"]) == honesty
+    assert set(doubt["left_out"]) == honesty | {"ece_pooled", "corpora"}
+    assert set(doubt["test_only"]["corpora"]) == {"away", "abroad"}
+    assert set(result.figures["trials"]) == set(Trials.NAMES)
+    assert set(result.calibrated) == {FOLDS, "ravdess", "nemo", "home", "away", "abroad"}
+    assert result.losses == [[2.0, 1.0]]
 
 
-def test_a_scheduler_that_is_not_there_is_named(examples: Examples, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
-        run_all(Data(examples), QUICK, tmp_path, 1, "tcp://127.0.0.1:9")
+def test_a_system_without_trials_and_other_corpora_gives_the_rest(data: Data) -> None:
+    others = [run(data, "fold 1", doubtful, system="svm")]
+    cnn, svm = evaluate(data, [*runs(data, doubtful), *others])
+    assert (cnn.system, svm.system) == ("cnn", "svm")
+    assert not {"trials", "plain", "left_out", "test_only"} & set(svm.figures)
+    assert svm.figures["uar"] == cnn.figures["uar"]
 
 
-def test_the_command_writes_figures_and_pictures(
-    few_actors: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_the_mean_of_a_protocol_is_over_corpora_and_its_deviation_over_seeds(data: Data) -> None:
+    right = [run(data, name, certain(), seed) for seed in (0, 1) for name in LEFT_OUT[:2]]
+    # One emotion up, but for neutral: calm is not among the four of this corpus.
+    one_wrong = [run(data, LEFT_OUT[2], certain(seed), seed) for seed in (0, 1)]
+    folds = [run(data, "fold 1", certain(), seed) for seed in (0, 1)]
+    (result,) = evaluate(data, [*folds, *right, *one_wrong])
+    mean = result.figures["left_out"]["mean"][SERVED]
+    assert mean["per_seed"] == pytest.approx([1, 3 / 4])
+    assert mean["mean"] == pytest.approx(7 / 8)
+    assert mean["std"] == pytest.approx(np.std([1, 3 / 4], ddof=1))
+
+
+def test_chance_is_that_of_the_emotions_that_a_corpus_is_tested_on(data: Data) -> None:
+    (result,) = evaluate(data, runs(data, doubtful))
+    corpora = result.figures["left_out"]["corpora"]
+    assert corpora["home"]["chance"] == 1 / 4
+    assert corpora["ravdess"]["chance"] == 1 / 6  # the others teach six of its eight
+    assert corpora["home"]["clips"] == 16
+    assert result.figures["test_only"]["corpora"]["away"]["chance"] == 1 / 3
+
+
+def told(data: Data, name: str, judge: Judge) -> Predictions:
+    return predict(data.examples, [run(data, name, judge)], SERVED)
+
+
+def test_every_clip_of_the_unseen_actors_is_scored_once(data: Data) -> None:
+    clips = data.examples.clips
+    wanted = {"ravdess_01", "ravdess_11", "ravdess_20", "ravdess_21"}
+    asked = [i for i, c in enumerate(clips) if c.corpus == "ravdess" and c.speaker in wanted]
+    assert told(data, "fold 1", certain()).clip.tolist() == asked
+
+
+def test_emotions_that_a_corpus_lacks_are_not_told_of_it(data: Data) -> None:
+    def surprised(examples: Examples, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        p = np.array([0.1, 0.0, 0.05, 0.05, 0.0, 0.0, 0.0, 0.8])
+        return np.tile(p, (len(rows), 1))
+
+    assert set(told(data, "without home", surprised).predicted) == {0}  # the likeliest of its four
+    assert set(told(data, "without nemo", surprised).predicted) == {7}
+
+
+def test_a_clip_is_taken_for_the_mean_logarithm_of_its_utterances(data: Data) -> None:
+    home = made.corpus("home", ["home_a"], (0, 2), voices=1)
+    twice = replace(home, clip=np.zeros(2, np.int64))  # two utterances of the first clip
+    p = np.full((2, 8), 0.01)
+    p[0, [0, 2]], p[1, [0, 2]] = (0.6, 0.3), (0.05, 0.9)
+    given = Run("cnn", "fold 1", 0, Answers(np.arange(2), {SERVED: p}))
+    labelled = replace(twice, clips=(home.clips[0], replace(home.clips[1], emotion=0)))
+    assert predict(labelled, [given], SERVED).predicted.tolist() == [0, MISSED]
+    both = np.array([[0.6, 0.3], [0.05, 0.9]]).prod(axis=0)
+    assert both.argmax() == 1  # where both emotions are possible, the second is likelier
+
+
+def test_a_clip_without_an_utterance_counts_as_wrong(data: Data) -> None:
+    examples = join([made.ravdess(clips=2), made.corpus("nemo", ["nemo_a"])])
+    of = replace(data, examples=examples)
+    whole = run(of, "fold 1", certain())
+    missing = examples.clip[whole.test.rows[0]]
+    heard = examples.clip[whole.test.rows] != missing
+    fewer = Answers(
+        whole.test.rows[heard], {key: p[heard] for key, p in whole.test.by_heard.items()}
+    )
+    predicted = predict(examples, [replace(whole, test=fewer)], SERVED)
+    assert predicted.predicted[predicted.clip == missing].tolist() == [MISSED]
+
+
+def halves(data: Data, judge: Judge) -> dict[str, Any]:
+    (result,) = evaluate(data, [run(data, "fold 1", judge), run(data, "without nemo", judge)])
+    figures: dict[str, Any] = result.figures["left_out"]["corpora"]["nemo"]
+    return figures
+
+
+def test_arousal_and_valence_are_scored_where_emotions_are_confused(data: Data) -> None:
+    right = halves(data, certain())
+    assert (right["arousal"], right["valence"]) == (1.0, 1.0)
+
+    def confused(examples: Examples, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Angry for fearful and happy for surprised, and the other way round."""
+        swapped = np.array([0, 1, 7, 3, 5, 4, 6, 2])[examples.emotion[rows]]
+        return np.asarray(np.eye(8)[swapped] * 0.9 + 0.0125)
+
+    wrong = halves(data, confused)
+    assert wrong["uar"][SERVED]["mean"] < 0.5
+    assert (wrong["arousal"], wrong["valence"]) == (1.0, 1.0)
+
+
+def test_a_corpus_without_two_halves_of_valence_is_not_scored_in_it(data: Data) -> None:
+    (result,) = evaluate(data, runs(data, certain()))
+    away = result.figures["test_only"]["corpora"]["away"]  # neutral, sad, angry
+    assert "valence" not in away
+    assert away["arousal"] == 1.0
+
+
+def test_figures_of_doubt_are_what_the_answers_say(data: Data) -> None:
+    (result,) = evaluate(data, runs(data, certain(confidence=0.99)))
+    folds = result.figures["doubt"]["folds"]
+    assert folds["accuracy"] == folds["coverage"] == folds["accuracy_if_known"] == 1
+    assert folds["set_size"] == 1
+    assert folds["ece"] < 0.05
+    (result,) = evaluate(data, runs(data, doubtful))
+    for one in (result.figures["doubt"]["folds"], result.figures["doubt"]["left_out"]):
+        assert 0 < one["unknown"] < 1
+        assert one["accuracy"] < one["accuracy_if_known"] <= 1
+        assert 1 < one["set_size"] < 8
+
+
+def test_plain_speech_is_counted_where_it_is_read_as_an_emotion(data: Data) -> None:
+    (calm,) = evaluate(data, runs(data, certain()))
+    (angry,) = evaluate(data, runs(data, certain(4)))
+    assert calm.figures["plain"]["emotional_share"] == 0
+    assert angry.figures["plain"]["emotional_share"] == 1
+    assert calm.figures["plain"]["utterances"] == len(
+        run(data, "fold 1", certain()).others["plain"].rows
+    )
+
+
+def test_trials_are_scored_by_their_condition(data: Data) -> None:
+    assert data.trials is not None
+
+    def in_a_room_wrong(examples: Examples, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        wrong = examples.condition[rows] == Trials.NAMES.index("in a room")
+        return np.where(wrong[:, None], certain(1)(examples, rows), certain()(examples, rows))
+
+    (result,) = evaluate(data, [run(data, "fold 1", in_a_room_wrong)])
+    uars = {name: of["uar"] for name, of in result.figures["trials"].items()}
+    assert uars.pop("in a room") == 0
+    assert set(uars.values()) == {1.0}
+    assert result.figures["same_at_any_gain"] == 1
+
+
+def test_clips_that_change_with_the_gain_are_counted(data: Data) -> None:
+    assert data.trials is not None
+
+    def quiet_wrong(examples: Examples, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        wrong = (examples.condition[rows] == Trials.GAINS[1]) & (examples.emotion[rows] == 4)
+        return np.where(wrong[:, None], certain(1)(examples, rows), certain()(examples, rows))
+
+    share = same_at_any_gain(data.trials, [run(data, "fold 1", quiet_wrong)])
+    assert share == pytest.approx(7 / 8)
+
+
+# Calibration: on corpora that were left out, none of which has a say in its own.
+
+
+def test_corpora_that_were_left_out_calibrate(data: Data) -> None:
+    sources = calibration_sources(data.examples, runs(data, doubtful, seeds=2))
+    assert set(sources) == set(LEFT_OUT)
+    truth, p = sources["without home"]
+    assert len(truth) == len(p) == 2 * 16
+
+
+def test_folds_calibrate_where_no_corpus_was_left_out(data: Data) -> None:
+    given = [run(data, "fold 1", doubtful), run(data, "fold 2", doubtful)]
+    assert set(calibration_sources(data.examples, given)) == {"fold 1", "fold 2"}
+
+
+def nonsense(examples: Examples, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    return certain(3, 0.999)(examples, rows)
+
+
+@cache
+def calibrated(data: Data, changed: tuple[str, ...], seeds: int = 2) -> dict[str, Calibrated]:
+    """Calibrated utterances where some splits answered nonsense with their second seed."""
+    given = [
+        run(data, one.split, nonsense, one.seed) if one.split in changed and one.seed else one
+        for one in runs(data, doubtful, seeds)
+    ]
+    (result,) = evaluate(data, given)
+    return result.calibrated
+
+
+def same_first_seed(one: Calibrated, two: Calibrated) -> bool:
+    half = len(one.p) // 2
+    return all(
+        np.array_equal(getattr(one, name)[:half], getattr(two, name)[:half])
+        for name in ("p", "sets", "is_known")
+    )
+
+
+@pytest.mark.parametrize(
+    ("split_of", "corpus"),
+    [
+        ("without ravdess", "ravdess"),
+        ("without ravdess", FOLDS),
+        ("without nemo", "nemo"),
+        ("without home", "home"),
+        ("fold 1", FOLDS),
+        ("all", "away"),
+        ("all", "abroad"),
+    ],
+)
+def test_what_is_tested_has_no_say_in_its_own_calibration(
+    split_of: str, corpus: str, data: Data
 ) -> None:
-    words = f"train evaluate --ravdess {few_actors} --workdir {tmp_path} --jobs 1 --json".split()
-    words += ["--folds", "1", "--seeds", "1", "--set", "epochs=1", "--networks", "svm", "mlp"]
-    assert main(words) == 0
-    summary = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert set(summary["uar"]["mlp"]) == {"heard_0", "heard_20", "heard_20_neutral"}
-    folder = tmp_path / "evaluation"
-    report = json.loads((folder / "report.json").read_text())
-    assert report["config"]["recipe"]["epochs"] == 1
-    assert report["commit"]
-    text = (folder / "report.md").read_text()
-    pictures = {path.name for path in folder.glob("*.png")}
-    assert {"confusion_svm.png", "curves_mlp.png", "adaptation.png"} <= pictures
-    for name in pictures:
-        assert (folder / name).read_bytes().startswith(b"\x89PNG")
-        assert f"({name})" in text
-    assert main(["train", "report", "--from", str(folder), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == summary
+    one, two = calibrated(data, ()), calibrated(data, (split_of,))
+    assert same_first_seed(one[corpus], two[corpus])
 
 
-def test_an_ablation_compares_validation_speakers(
-    few_actors: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("corpus", [FOLDS, "away", "home"])
+def test_corpora_that_were_left_out_have_a_say_in_the_calibration_of_others(
+    corpus: str, data: Data
 ) -> None:
-    words = f"train ablate --ravdess {few_actors} --workdir {tmp_path} --jobs 1".split()
-    words += ["--folds", "1", "--seeds", "1", "--set", "epochs=1", "--set", "filters=2"]
-    words += ["--set", "width=8", "--set", "units=4", "--only"]
-    assert main([*words, "without label smoothing"]) == 0
-    table = capsys.readouterr().out
-    assert "| the recipe | " in table
-    assert "| without label smoothing | " in table
-    words = f"train evaluate --ravdess {few_actors} --workdir {tmp_path} --jobs 1".split()
-    words += ["--folds", "1", "--seeds", "1", "--set", "epochs=1", "--networks", "svm"]
-    assert main(words) == 0
-    report = (tmp_path / "evaluation" / "report.md").read_text()
-    assert "| without label smoothing | " in report
-    assert "(ablation.png)" in report
-    assert (tmp_path / "evaluation" / "ablation.png").read_bytes().startswith(b"\x89PNG")
+    one, two = calibrated(data, ()), calibrated(data, ("without nemo",))
+    assert not same_first_seed(one[corpus], two[corpus])
 
 
-def test_a_change_is_tried_on_one_network(examples: Examples, tmp_path: Path) -> None:
-    small = Recipe(epochs=1, members=1, filters=2, width=8, units=4)
-    config = replace(QUICK, networks=("cnn", "lstm"), recipe=small)
-    changes = {name: CHANGES[name] for name in ("the recipe", "with an LSTM one way")}
-    made = ablate(Data(examples), config, changes, tmp_path, jobs=1)
-    assert set(made["changes"]["the recipe"]) == {"cnn", "lstm", "cnn+lstm"}
-    assert set(made["changes"]["with an LSTM one way"]) == {"lstm"}
-    row = ablation_table(made).splitlines()[-1]
-    assert row.startswith("| with an LSTM one way |  | ")
-
-
-def test_an_ablation_of_nothing_known_is_refused(
-    few_actors: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("corpus", ["nemo", FOLDS])
+def test_a_planted_leak_into_the_calibration_is_found(
+    corpus: str, data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ["train", "ablate", "--ravdess", str(few_actors), "--workdir", str(tmp_path)]
-    assert main([*words, "--only", "without salt"]) == 1
-    assert "there is no change 'without salt'; there are the recipe" in capsys.readouterr().err
+    def leaking(*args: Any) -> dict[str, Any]:
+        return {f"{name} ": one for name, one in calibration_sources(*args).items()}
+
+    monkeypatch.setattr(module, "calibration_sources", leaking)
+    splits = (), ("without nemo", "without ravdess")
+    one, two = (calibrated.__wrapped__(data, changed)[corpus] for changed in splits)
+    assert not same_first_seed(one, two)
 
 
-def test_a_missing_report_says_what_to_run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["train", "report", "--from", str(tmp_path)]) == 1
-    assert "report.json cannot be read" in capsys.readouterr().err
+def test_what_only_tests_does_not_change_what_is_shipped(data: Data) -> None:
+    shipped = [
+        evaluate(data, [*runs(data, doubtful)[:-1], run(data, "all", judge)])[0]
+        for judge in (doubtful, nonsense)
+    ]
+    assert shipped[0].figures["calibration"] == shipped[1].figures["calibration"]

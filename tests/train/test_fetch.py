@@ -15,16 +15,20 @@ from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from affectd.daemon.errors import SettingsError
+from affectd.train.corpora import encoder_file
 from affectd.train.corpora import fetch as fetching
 from affectd.train.corpora.corpus import CorpusError
 from affectd.train.corpora.download import download
-from affectd.train.corpora.fetch import add_command, describe, fetch, unpack
+from affectd.train.corpora.fetch import add_command, describe, fetch, fetch_encoder, unpack
 from affectd.train.corpora.layouts import LAYOUTS
-from affectd.train.corpora.sources import BY_HAND, SOURCES, Remote
+from affectd.train.corpora.listeners import Vote, voice_votes
+from affectd.train.corpora.sources import BY_HAND, ENCODER, SOURCES, Remote, Weights
 from tests.conftest import free_port, wait_until
+from tests.train.whisper import Published, expected, published, written
 
 SPEECH = [
     f"Actor_{actor:02}/03-01-05-0{level}-01-01-{actor:02}.wav"
@@ -369,6 +373,52 @@ def test_recordings_that_git_lfs_left_behind_are_refused(
         fetch("cremad", tmp_path, publisher.address)
 
 
+TABLE = b'"FileName","VoiceVote","VoiceLevel"\n"1001_DFA_ANG_XX","A:D","40:60"\n'
+
+
+@pytest.fixture
+def cremad(publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> Publisher:
+    """CREMA-D in one clip, as its publishers' mirror packs it, and their table of votes."""
+    name = "crema-d-mirror-main-AudioWAV/AudioWAV/1001_DFA_ANG_XX.wav"
+    path = "/api/v4/projects/cs-cooper-lab%2Fcrema-d-mirror/repository/archive.zip"
+    publisher.files[path] = zipped(name)
+    publisher.files[VOTES] = TABLE
+    monkeypatch.setitem(SOURCES, "cremad", replace(SOURCES["cremad"], clips=1))
+    return publisher
+
+
+VOTES = "/CheyneyComputerScience/CREMA-D/master/processedResults/summaryTable.csv"
+
+
+def test_the_votes_of_cremads_listeners_come_with_its_recordings(
+    cremad: Publisher, tmp_path: Path
+) -> None:
+    fetch("cremad", tmp_path, cremad.address)
+    assert voice_votes(tmp_path) == {"1001_DFA_ANG_XX": Vote(("angry", "disgusted"), 50.0)}
+
+
+def test_votes_that_could_not_be_had_are_fetched_later_without_the_recordings(
+    cremad: Publisher, tmp_path: Path
+) -> None:
+    del cremad.files[VOTES]
+    with pytest.raises(CorpusError, match="answers 404"):
+        fetch("cremad", tmp_path, cremad.address)
+    cremad.files[VOTES] = TABLE
+    cremad.asked.clear()
+    fetch("cremad", tmp_path, cremad.address)
+    assert [path for path, _ in cremad.asked] == [VOTES]
+
+
+def test_banglaser_is_downloaded_unpacked_and_loaded(
+    publisher: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "BanglaSER A Bangla dataset/BanglaSER/Actor 34/03-01-04-02-03-03-34.wav"
+    publisher.files["/public-api/zip/t9h6p943xy/download/5"] = zipped(name)
+    monkeypatch.setitem(SOURCES, "banglaser", replace(SOURCES["banglaser"], clips=1))
+    corpus = fetch("banglaser", tmp_path, publisher.address)
+    assert [clip.speaker for clip in corpus.clips] == ["banglaser_34"]
+
+
 TESS = ["OAF_back_angry.wav", "OA_bite_neutral.wav", "YAF_back_ps.wav"]
 
 
@@ -422,6 +472,86 @@ def test_a_listing_that_is_none_is_an_error(
     publisher.files["/api/datasets/:persistentId/"] = listing
     with pytest.raises(CorpusError, match="is not the list of files that a Dataverse gives"):
         fetch("tess", tmp_path, publisher.address)
+
+
+# The pretrained encoder.
+
+WEIGHTS = (
+    "/openai/whisper-tiny.en/resolve/87c7102498dcde7456f24cfd30239ca606ed9063/model.safetensors"
+)
+
+
+@pytest.fixture
+def encoder(publisher: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Publisher:
+    """Weights shaped like Whisper tiny.en at the publisher's, with their true checksums."""
+    source = offered(publisher, published(), tmp_path)
+    monkeypatch.setattr(fetching, "ENCODER", source)
+    return publisher
+
+
+def offered(publisher: Publisher, tensors: Published, folder: Path) -> Weights:
+    """Let the publisher offer weights, though the networks want those of `published`."""
+    path = written(folder, tensors)
+    content = path.read_bytes()
+    path.unlink()
+    publisher.files[WEIGHTS] = content
+    checksum = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    file = replace(ENCODER.file, size=len(content), checksum=checksum)
+    return replace(ENCODER, file=file, digest=encoder_file.digest(expected(published())))
+
+
+def test_the_encoder_is_downloaded_and_converted(
+    encoder: Publisher, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(encoder.address, "encoder", "--to", tmp_path, "--yes")
+    said = capsys.readouterr().out
+    assert said.startswith("Whisper tiny.en, encoder, 151 MB, with a published checksum\n")
+    assert "licence: MIT" in said
+    assert said.splitlines()[-1].endswith(f"{tmp_path}/whisper_tiny_en_encoder.npz (MIT)")
+    assert [path.name for path in tmp_path.iterdir()] == ["whisper_tiny_en_encoder.npz"]
+
+
+def test_an_encoder_that_is_there_is_not_downloaded_again(
+    encoder: Publisher, tmp_path: Path
+) -> None:
+    fetch_encoder(tmp_path, encoder.address)
+    fetch_encoder(tmp_path, encoder.address)
+    assert len(encoder.asked) == 1
+
+
+def test_a_damaged_encoder_is_replaced(encoder: Publisher, tmp_path: Path) -> None:
+    (tmp_path / encoder_file.NAME).write_bytes(b"damaged")
+    path = fetch_encoder(tmp_path, encoder.address)
+    assert encoder_file.load(path, encoder_file.digest(expected(published())))
+
+
+def test_a_download_of_the_encoder_that_broke_off_goes_on(
+    encoder: Publisher, tmp_path: Path
+) -> None:
+    encoder.broken_off_after = 1000
+    with pytest.raises(CorpusError, match="run the same command again, it goes on"):
+        fetch_encoder(tmp_path, encoder.address)
+    encoder.broken_off_after = None
+    fetch_encoder(tmp_path, encoder.address)
+    assert encoder.asked[-1] == (WEIGHTS, "bytes=1000-")
+
+
+def test_weights_of_another_network_are_an_error_and_are_removed(
+    publisher: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = published() | {"model.encoder.conv1.bias": np.zeros(384, np.float16)}
+    monkeypatch.setattr(fetching, "ENCODER", offered(publisher, other, tmp_path))
+    with pytest.raises(CorpusError, match="so they are of another network; the file was removed"):
+        fetch_encoder(tmp_path, publisher.address)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_encoder_is_asked_about_like_a_corpus(
+    encoder: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
+    run(encoder.address, "encoder", "--to", tmp_path)
+    assert encoder.asked == []
 
 
 # Archives.

@@ -4,8 +4,127 @@ import numpy as np
 import pytest
 
 from affectd.train.corpora.corpus import CorpusError
-from affectd.train.examples import Examples
-from affectd.train.folds import COUNT, EMOBOX, speakers_tested, split
+from affectd.train.examples import Examples, join
+from affectd.train.folds import COUNT, EMOBOX, left_out, names, speakers_tested, split
+from tests.train import made
+
+FOLDS = [f"fold {number}" for number in range(1, 7)]
+PLAIN = made.corpus("plain", ["plain_a", "plain_b"], (0,))
+
+
+def test_the_folds_are_those_of_emobox() -> None:
+    examples = made.several()
+    tested = [
+        {int(speaker.removeprefix("ravdess_")) for speaker in speakers_tested(examples, number)}
+        for number in range(1, COUNT + 1)
+    ]
+    assert tested == [
+        {1, 11, 20, 21},
+        {4, 10, 12, 14},
+        {8, 9, 19, 23},
+        {3, 5, 7, 24},
+        {2, 15, 16, 18},
+        {6, 13, 17, 22},
+    ]
+    assert sorted(actor for fold in EMOBOX for actor in fold) == list(range(1, 25))
+
+
+def test_every_utterance_of_the_first_corpus_is_tested_once_as_recorded() -> None:
+    examples = made.several()
+    tested = np.concatenate([split(examples, name).test for name in FOLDS])
+    own = (examples.corpus == "ravdess") & (examples.condition == 0)
+    assert sorted(tested) == np.flatnonzero(own).tolist()
+
+
+@pytest.mark.parametrize("name", FOLDS)
+def test_a_fold_learns_from_all_other_speakers_in_all_their_voices(name: str) -> None:
+    examples = made.several()
+    parts = split(examples, name)
+    testers = set(examples.speaker[parts.test])
+    others = ~np.isin(examples.speaker, list(testers))
+    assert parts.train.tolist() == np.flatnonzero(others).tolist()
+
+
+@pytest.mark.parametrize("name", FOLDS)
+def test_those_who_also_sing_stay_in_their_fold(name: str) -> None:
+    examples = made.several()
+    parts = split(examples, name)
+    assert "ravdess_song" in examples.corpus[parts.train]
+    assert not set(examples.speaker[parts.train]) & set(examples.speaker[parts.test])
+    assert set(examples.corpus[parts.test]) == {"ravdess"}
+
+
+@pytest.mark.parametrize("corpus", ["ravdess", "nemo", "home"])
+def test_a_corpus_that_is_left_out_is_tested_whole_and_its_people_are_not_learnt_from(
+    corpus: str,
+) -> None:
+    examples = made.several()
+    parts = split(examples, f"without {corpus}")
+    own = (examples.corpus == corpus) & (examples.condition == 0)
+    taught = np.unique(examples.emotion[parts.train])
+    tested = np.flatnonzero(own & np.isin(examples.emotion, taught))
+    assert parts.test.tolist() == tested.tolist()
+    assert not set(examples.speaker[parts.train]) & set(examples.speaker[parts.test])
+    assert corpus not in examples.corpus[parts.train]
+
+
+def test_the_song_of_actors_who_are_left_out_is_not_learnt_from() -> None:
+    examples = made.several()
+    assert set(examples.corpus[split(examples, "without ravdess").train]) == {"nemo", "home"}
+
+
+def test_a_corpus_that_is_left_out_is_tested_on_the_emotions_that_others_teach() -> None:
+    examples = made.several()  # calm and disgusted are acted by RAVDESS's people alone
+    tested = split(examples, "without ravdess").test
+    assert set(examples.emotion[tested]) == {0, 2, 3, 4, 5, 7}
+
+
+def test_everything_that_may_be_learnt_from_is() -> None:
+    examples = made.several()
+    parts = split(examples, "all")
+    assert parts.train.tolist() == list(range(len(examples.clip)))
+    assert parts.test.size == 0
+
+
+@pytest.mark.parametrize("name", ["fold 1", "without nemo", "all"])
+def test_a_clip_that_is_kept_out_is_learnt_from_by_no_split(name: str) -> None:
+    examples = made.several()
+    clips = tuple(
+        replace(clip, is_learnt=number % 5 > 0) for number, clip in enumerate(examples.clips)
+    )
+    parts = split(replace(examples, clips=clips), name)
+    assert not (examples.clip[parts.train] % 5 == 0).any()
+
+
+def test_a_clip_that_is_kept_out_is_tested_like_any_other() -> None:
+    examples = made.several()
+    kept_out = made.relabelled(examples, is_learnt=False)
+    mixed = tuple(
+        one if one.corpus == "nemo" else other
+        for one, other in zip(kept_out.clips, examples.clips, strict=True)
+    )
+    tested = split(replace(examples, clips=mixed), "without nemo").test
+    np.testing.assert_array_equal(tested, split(examples, "without nemo").test)
+
+
+def test_all_splits_are_named() -> None:
+    examples = join([made.several(), PLAIN])
+    assert list(names(examples)) == [
+        *FOLDS,
+        "without ravdess",
+        "without nemo",
+        "without home",
+        "all",
+    ]
+
+
+def test_a_single_corpus_is_not_left_out() -> None:
+    examples = join([made.ravdess(), made.corpus("ravdess_song", made.actors(1, 2)), PLAIN])
+    assert list(names(examples)) == [*FOLDS, "all"]
+
+
+def test_corpora_of_one_emotion_and_of_other_corpora_s_people_are_not_left_out() -> None:
+    assert left_out(join([made.several(), PLAIN])) == ["ravdess", "nemo", "home"]
 
 
 def renamed(examples: Examples, corpus: str) -> Examples:
@@ -17,69 +136,25 @@ def renamed(examples: Examples, corpus: str) -> Examples:
     return replace(examples, clips=clips)
 
 
-def test_every_actor_is_tested_in_one_fold() -> None:
-    assert sorted(actor for fold in EMOBOX for actor in fold) == list(range(1, 25))
+def test_speakers_of_another_corpus_are_dealt_out_each_once() -> None:
+    home = made.corpus("home", [f"home_{number}" for number in range(7)])
+    tested = [speaker for fold in range(1, 7) for speaker in speakers_tested(home, fold)]
+    assert sorted(tested) == [f"home_{number}" for number in range(7)]
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_no_speaker_is_in_two_parts(examples: Examples, seed: int) -> None:
-    parts = split(examples, 0, seed)
-    train, validation, test = (
-        set(examples.speaker[rows]) for rows in (parts.train, parts.validation, parts.test)
-    )
-    assert test == {"ravdess_01", "ravdess_11"}
-    assert not train & validation
-    assert not (train | validation) & test
-
-
-def test_virtual_voices_train_but_do_not_validate_or_test(examples: Examples) -> None:
-    parts = split(examples, 0, 0)
-    assert set(examples.condition[parts.train]) == {0, 1}
-    assert set(examples.condition[parts.validation]) == {0}
-    assert set(examples.condition[parts.test]) == {0}
-
-
-def test_validation_has_a_woman_and_leaves_a_man_to_train(examples: Examples) -> None:
-    parts = split(examples, 0, 0)
-    assert set(examples.speaker[parts.validation]) <= {"ravdess_02", "ravdess_04"}
-    assert "ravdess_03" in examples.speaker[parts.train]
-
-
-def test_a_fold_without_test_actors_is_refused(examples: Examples) -> None:
-    with pytest.raises(CorpusError, match="fold 3 tests the speakers none"):
-        split(examples, 2, 0)
-
-
-def test_speakers_of_another_corpus_are_dealt_out_each_once(examples: Examples) -> None:
-    speakers = [f"home_{number}" for number in range(7)]
-    clips = tuple(
-        replace(clip, corpus="home", speaker=speakers[number % 7])
-        for number, clip in enumerate(examples.clips)
-    )
-    home = replace(examples, clips=clips)
-    tested = [speaker for fold in range(COUNT) for speaker in speakers_tested(home, fold)]
-    assert sorted(tested) == speakers
-
-
-def test_too_few_speakers_to_test_on_unseen_ones_are_refused(examples: Examples) -> None:
+def test_too_few_speakers_to_test_on_unseen_ones_are_refused() -> None:
+    home = made.corpus("home", [f"home_{number}" for number in range(5)])
     with pytest.raises(CorpusError, match=r"home has 5 speaker\(s\), 6 are needed"):
-        speakers_tested(renamed(examples, "home"), 0)
+        split(home, "fold 1")
 
 
-def test_a_test_actor_who_also_sings_does_not_train(examples: Examples) -> None:
-    from affectd.train.examples import join
-
-    song = replace(examples, clips=tuple(replace(c, corpus="song") for c in examples.clips))
-    both = join([examples, song])
-    parts = split(both, 0, 0)
-    assert set(both.corpus[parts.test]) == {"ravdess"}
-    assert not set(both.speaker[parts.train]) & set(both.speaker[parts.test])
+def test_a_fold_without_its_actors_is_refused() -> None:
+    few = made.corpus("ravdess", made.actors(1, 2, 3, 4, 11))
+    with pytest.raises(CorpusError, match="fold 3 has nothing to learn from or to test on; add"):
+        split(few, "fold 3")
 
 
-def test_another_corpus_is_only_learnt_from(examples: Examples) -> None:
-    from affectd.train.examples import join
-
-    both = join([examples, renamed(examples, "home")])
-    parts = split(both, 0, 0)
-    assert set(both.corpus[parts.train]) == {"ravdess", "home"}
-    assert set(both.corpus[np.concatenate([parts.validation, parts.test])]) == {"ravdess"}
+def test_a_corpus_that_shares_no_emotion_with_the_others_is_refused() -> None:
+    apart = join([made.corpus("home", ["home_a"], (0, 2)), made.corpus("away", ["away_a"], (4, 5))])
+    with pytest.raises(CorpusError, match="without away has nothing to learn from or to test on"):
+        split(apart, "without away")

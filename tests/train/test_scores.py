@@ -6,7 +6,9 @@ from numpy.typing import NDArray
 
 from affectd.daemon.emotion.decision import soften
 from affectd.train.scores import (
+    COVERAGE,
     MISSED,
+    REJECTED,
     bootstrap,
     calibrate,
     calibration_error,
@@ -39,24 +41,72 @@ def random_probabilities(n: int, sharpness: float) -> tuple[NDArray[np.float64],
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
 def test_the_temperature_that_spoilt_probabilities_is_found(temperature: float) -> None:
     p, truth = random_probabilities(4000, 0.3)
-    found = calibrate(truth, soften(p, 1 / temperature)).temperature
+    found = calibrate([(truth, soften(p, 1 / temperature))]).temperature
     assert found == pytest.approx(temperature, rel=0.1)
 
 
 def test_prediction_sets_hold_the_truth_at_the_stated_coverage() -> None:
     p, truth = random_probabilities(8000, 0.3)
     half = len(truth) // 2
-    calibration = calibrate(truth[:half], p[:half])
+    calibration = calibrate([(truth[:half], p[:half])])
     unseen = soften(p[half:], calibration.temperature)
-    covered = unseen[np.arange(half), truth[half:]] >= calibration.conformal
+    covered = prediction_sets(unseen, calibration)[np.arange(half), truth[half:]]
+    assert calibration.coverage == COVERAGE
     assert covered.mean() == pytest.approx(calibration.coverage, abs=0.02)
 
 
-def test_the_threshold_rejects_a_tenth() -> None:
+def test_the_threshold_rejects_the_stated_share() -> None:
     p, truth = random_probabilities(2000, 0.3)
-    calibration = calibrate(truth, p)
+    calibration = calibrate([(truth, p)])
     rejected = soften(p, calibration.temperature).max(axis=1) < calibration.threshold
-    assert rejected.mean() == pytest.approx(0.1, abs=0.01)
+    assert rejected.mean() == pytest.approx(REJECTED, abs=0.01)
+
+
+Source = tuple[NDArray[np.int64], NDArray[np.float64]]
+
+
+@pytest.fixture
+def sure_and_unsure() -> tuple[Source, Source]:
+    """A small corpus whose probabilities are far too sure, and a large one whose are not."""
+    p, truth = random_probabilities(6000, 0.3)
+    return (truth[:500], soften(p[:500], 1 / 3)), (truth[500:], p[500:])
+
+
+def repeated(source: Source, times: int) -> Source:
+    return np.tile(source[0], times), np.tile(source[1], (times, 1))
+
+
+def test_every_corpus_weighs_the_same_in_the_calibration(
+    sure_and_unsure: tuple[Source, Source],
+) -> None:
+    small, large = sure_and_unsure
+    one, two = calibrate([small, large]), calibrate([repeated(small, 7), large])
+    assert one.temperature == pytest.approx(two.temperature, rel=1e-3)
+    assert one.threshold == pytest.approx(two.threshold, rel=1e-2)
+    assert one.conformal == pytest.approx(two.conformal, rel=1e-2)
+    pooled = calibrate([tuple(map(np.concatenate, zip(small, large, strict=True)))])  # type: ignore[list-item]
+    assert one.temperature > 1.2 * pooled.temperature
+
+
+def test_coverage_and_rejections_are_means_over_the_corpora(
+    sure_and_unsure: tuple[Source, Source],
+) -> None:
+    calibration = calibrate(sure_and_unsure)
+    covered, rejected = [], []
+    for truth, p in sure_and_unsure:
+        calibrated = soften(p, calibration.temperature)
+        of_truth = calibrated[np.arange(len(truth)), truth]
+        covered.append((of_truth >= calibration.conformal).mean())
+        rejected.append((calibrated.max(axis=1) < calibration.threshold).mean())
+    assert covered[0] < COVERAGE < covered[1]
+    assert np.mean(covered) == pytest.approx(COVERAGE, abs=0.005)
+    assert np.mean(rejected) == pytest.approx(REJECTED, abs=0.005)
+
+
+def test_the_order_of_the_corpora_does_not_matter(sure_and_unsure: tuple[Source, Source]) -> None:
+    one, two = calibrate(sure_and_unsure), calibrate(sure_and_unsure[::-1])
+    assert one.temperature == pytest.approx(two.temperature, rel=1e-3)
+    assert one.conformal == pytest.approx(two.conformal, rel=1e-2)
 
 
 @given(st.lists(st.integers(0, 7), min_size=1, max_size=50))
@@ -72,6 +122,15 @@ def test_probabilities_that_are_right_about_themselves_have_no_calibration_error
     assert calibration_error(truth, soften(p, 0.3)) > 0.1
 
 
+def test_the_calibration_error_may_weigh_corpora_alike() -> None:
+    p, truth = random_probabilities(6000, 0.3)
+    sharp = np.concatenate([soften(p[:500], 0.3), p[500:]])
+    weight = np.repeat([1 / 500, 1 / 5500], [500, 5500])
+    alone = [calibration_error(truth[:500], sharp[:500]), calibration_error(truth, sharp)]
+    assert alone[1] < calibration_error(truth, sharp, weight) < alone[0]
+    assert calibration_error(truth, sharp, np.ones(6000)) == pytest.approx(alone[1])
+
+
 def test_the_surest_readings_are_wrong_less_often() -> None:
     p, truth = random_probabilities(4000, 0.3)
     answered, risk = risk_coverage(truth, p)
@@ -81,7 +140,7 @@ def test_the_surest_readings_are_wrong_less_often() -> None:
 
 def test_the_likeliest_emotion_is_in_every_prediction_set() -> None:
     p, truth = random_probabilities(500, 0.3)
-    sets = prediction_sets(p, calibrate(truth, p))
+    sets = prediction_sets(p, calibrate([(truth, p)]))
     assert sets[np.arange(len(p)), p.argmax(axis=1)].all()
 
 

@@ -27,7 +27,10 @@ class Clip:
     gender: str = ""  # `f`, `m` or unknown
     intensity: str = ""  # `normal`, `strong` or unknown
     is_tested: bool = True  # False for a noise that lies under virtual voices: it is only learnt
-    is_learnt: bool = True  # False for a sound that only tests
+    is_learnt: bool = True  # False for what only tests
+    heard: tuple[
+        int, ...
+    ] = ()  # index into EMOTIONS: what most listeners heard, if they were asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""`affectd train fetch`: corpora from their publishers, checked, unpacked and loaded."""
+"""`affectd train fetch`: corpora and the pretrained encoder from their publishers, checked."""
 
 import argparse
 import json
@@ -8,7 +8,7 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +18,7 @@ from affectd.daemon.errors import SettingsError
 from affectd.train.corpora.corpus import AUDIO_SUFFIXES, Corpus, CorpusError
 from affectd.train.corpora.download import AGAIN, download, read
 from affectd.train.corpora.layouts import LAYOUTS, Layout, load
-from affectd.train.corpora.sources import BY_HAND, SOURCES, Remote, Source
+from affectd.train.corpora.sources import BY_HAND, ENCODER, SOURCES, Remote, Source, Weights
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -32,9 +32,11 @@ def add_command(commands: "Commands", server: str = "") -> None:
 
     server: replaces scheme and host of the publishers' addresses, for tests.
     """
-    text = "download a corpus from its publishers, check it and unpack it"
+    text = "download a corpus, or the pretrained encoder, from its publishers and check it"
     command = commands.add_parser("fetch", help=text, description=text.capitalize() + ".")
-    command.add_argument("corpus", choices=list(LAYOUTS), help="%(choices)s", metavar="CORPUS")
+    command.add_argument(
+        "corpus", choices=[*LAYOUTS, "encoder"], help="%(choices)s", metavar="CORPUS"
+    )
     command.add_argument(
         "--to", type=Path, required=True, metavar="DIR", help="the folder to unpack it into"
     )
@@ -43,6 +45,9 @@ def add_command(commands: "Commands", server: str = "") -> None:
 
 
 def _run(args: argparse.Namespace, server: str) -> None:
+    if args.corpus == "encoder":
+        _run_encoder(args.to, server, is_asked=not args.yes)
+        return
     layout = LAYOUTS[args.corpus]
     if args.corpus in BY_HAND:
         raise CorpusError(
@@ -63,6 +68,16 @@ def _run(args: argparse.Namespace, server: str) -> None:
         )
 
 
+def _run_encoder(folder: Path, server: str, *, is_asked: bool) -> None:
+    print(_notice(ENCODER, ENCODER.size, "with a published checksum"))
+    if is_asked and not _confirmed(folder):
+        print("Nothing was fetched.")
+        return
+    with _stopping(folder):
+        path = fetch_encoder(folder, server)
+    print(f"{ENCODER.name}: {path} ({ENCODER.licence})")
+
+
 def describe(layout: Layout, source: Source) -> str:
     """What a person should know of a corpus before it is fetched."""
     if source.archive is None:
@@ -71,9 +86,13 @@ def describe(layout: Layout, source: Source) -> str:
         checked = "with a published checksum"
     else:
         checked = "no checksum is published"
+    return _notice(layout, source.size, checked)
+
+
+def _notice(what: Layout | Weights, size: str, checked: str) -> str:
     return (
-        f"{layout.name}, {source.size}, {checked}\n  licence: {layout.licence}\n"
-        f"  cite: {layout.citation}\n  from: {layout.homepage}"
+        f"{what.name}, {size}, {checked}\n  licence: {what.licence}\n"
+        f"  cite: {what.citation}\n  from: {what.homepage}"
     )
 
 
@@ -108,12 +127,7 @@ def fetch(key: str, folder: Path, server: str = "") -> Corpus:
     loaded. Raises CorpusError if it cannot be had, stored or understood.
     """
     source = SOURCES[key]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CorpusError(
-            f"{folder} cannot be made ({error.strerror}); choose another folder with --to"
-        ) from error
+    _make(folder)
     if source.archive is not None:
         if not _is_there(key, folder, source.archive):
             archive = _on(server, source.archive)
@@ -122,7 +136,36 @@ def fetch(key: str, folder: Path, server: str = "") -> Corpus:
     else:
         _download([_on(server, remote) for remote in _listed(source, server)], folder)
     _refuse_pointers(folder)
+    if source.tables:
+        _download([_on(server, table) for table in source.tables], folder)
     return load(key, folder)
+
+
+def fetch_encoder(folder: Path, server: str = "") -> Path:
+    """Download the weights that ENCODER names and convert them; return the converted file.
+
+    server: replaces scheme and host of the publisher's address. A sound converted file is kept
+    as it is. Raises CorpusError if the weights cannot be had, stored or understood.
+    """
+    from affectd.train.corpora import encoder_file
+
+    _make(folder)
+    path, weights = folder / encoder_file.NAME, _on(server, ENCODER.file)
+    with suppress(CorpusError):
+        encoder_file.load(path, ENCODER.digest)
+        return path
+    _download([weights], folder)
+    encoder_file.convert(folder / weights.name, path, ENCODER.digest)
+    return path
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CorpusError(
+            f"{folder} cannot be made ({error.strerror}); choose another folder with --to"
+        ) from error
 
 
 def _is_there(key: str, folder: Path, archive: Remote) -> bool:

@@ -234,6 +234,25 @@ def _emovo(match: re.Match[str]) -> Label:
     return Label(speaker, _known(_EMOVO, emotion), speaker[0])
 
 
+_BANGLASER: Final = ("happy", "sad", "angry", "surprised", "neutral")  # codes 1 to 5
+
+
+def _banglaser(match: re.Match[str]) -> Label:
+    """Label a clip; its intensity is left out, as it only repeats the emotion."""
+    fields = match[1].split("-")
+    if len(fields) != 7 or not all(field.isdecimal() for field in fields):
+        raise ValueError("it does not have seven numbers")
+    emotion, intensity, sentence, repetition, actor = (int(field) for field in fields[2:])
+    if not (
+        1 <= emotion <= 5
+        and 1 <= intensity <= 2
+        and {sentence, repetition} <= {1, 2, 3}
+        and 1 <= actor <= 34
+    ):
+        raise ValueError("no such emotion, intensity, sentence, repetition or actor")
+    return Label(f"{actor:02}", _BANGLASER[emotion - 1], "m" if actor % 2 else "f")
+
+
 _INDIAN: Final = {"calm": "neutral", "happy": "happy", "angry": "angry", "fearful": "fearful"}
 
 
@@ -251,7 +270,7 @@ LAYOUTS: Final = {
         "Livingstone & Russo (2018), https://doi.org/10.1371/journal.pone.0196391",
         "https://zenodo.org/records/1188976",
         "Actor_01/03-01-01-01-01-01-01.wav",
-        re.compile(r"(?:^|/)Actor_\d\d/03-01-([^/]*)$"),
+        re.compile(r"(?:^|/)(?<!BanglaSER/)Actor_\d\d/03-01-([^/]*)$"),
         _ravdess,
     ),
     "ravdess_song": Layout(
@@ -282,6 +301,16 @@ LAYOUTS: Final = {
         "samples/EB0_anger_1.wav",
         re.compile(r"(?:^|/)([A-Z]{2}\d)_([a-z]+)_\d+$"),
         _nemo,
+    ),
+    # Its names are like those of RAVDESS; the folder tells the two apart.
+    "banglaser": Layout(
+        "BanglaSER",
+        "CC BY 4.0",
+        "Das et al. (2022), https://doi.org/10.1016/j.dib.2022.108091",
+        "https://doi.org/10.17632/t9h6p943xy",
+        "BanglaSER/…/03-01-01-01-01-01-01.wav",
+        re.compile(r"(?:(?:^|/)(?<!Actor_\d\d/)|BanglaSER/Actor_\d\d/)(0[13]-01-[^/]*)$"),
+        _banglaser,
     ),
     "tess": Layout(
         "TESS",
