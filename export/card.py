@@ -145,8 +145,8 @@ def _figures(bundle: Bundle, report: Mapping[str, Any]) -> str:
         "own figures on it could be honest: their recordings were read by networks that were "
         "fitted in the same way to less.",
         "Unweighted average recall (UAR) in percent on the folds of "
-        f"{corpus_name(report['tested'])}, ± standard deviation over {bundle.measured.seeds} seeds (commit "
-        f"`{bundle.measured.commit}`), by what affectd has heard of a voice before:",
+        f"{corpus_name(report['tested'])}, ± standard deviation over {bundle.measured.seeds} "
+        f"seeds (commit `{bundle.measured.commit}`), by what affectd has heard of a voice before:",
         _table(("networks", *BEFORE), rows),
         "`affectd train evaluate` makes these figures; train/README.md says how.",
     )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from affectd.daemon.errors import AffectdError
 from affectd.daemon.speech.mfcc import FeatureSpec, cosines
+from affectd.train.quiet import silenced
 
 HEADS: Final = 6
 WIDTH: Final = 384
@@ -73,8 +74,9 @@ def frames_of(count: int) -> int:
 def _interpreter(path: Path, _sha256: str) -> tuple[Any, int, int]:
     from affectd.daemon.emotion.classifier import runtime_interpreter
 
-    interpreter = runtime_interpreter()(model_path=str(path), num_threads=1)
-    interpreter.allocate_tensors()
+    with silenced():
+        interpreter = runtime_interpreter()(model_path=str(path), num_threads=1)
+        interpreter.allocate_tensors()
     entry, exit_ = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     return interpreter, entry["index"], exit_["index"]
 
@@ -93,7 +95,8 @@ def prepared(weights: Path, workdir: Path, spec: EncoderSpec | None = None) -> E
     if not path.exists():
         workdir.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
-        part.write_bytes(convert(arrays, spec))
+        with silenced():
+            part.write_bytes(convert(arrays, spec))
         part.replace(path)
     return Encoder(path, hashlib.sha256(path.read_bytes()).hexdigest())
 

@@ -1,7 +1,6 @@
 """One fit: a system, learnt on the training part of a split, and what it says of the others."""
 
 import hashlib
-import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ from affectd.train.adaptation import HEARD, Adaptation, Before
 from affectd.train.encoder import Encoder
 from affectd.train.examples import Examples, Statistics
 from affectd.train.folds import ALL, COUNT, FOLD, split
+from affectd.train.quiet import silenced
 from affectd.train.recipe import Recipe
 
 HEARD_BY_NODE: Final = 20  # utterances of a voice: what a daemon is soon served with
@@ -117,14 +117,15 @@ def taught(data: Data, name: str) -> NDArray[np.int64]:
 
 def quiet_one_thread() -> None:
     """Keep TensorFlow to one thread, as many processes run, and from talking."""
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    import tensorflow as tf
+    with silenced():
+        import tensorflow as tf
 
-    try:
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-    except RuntimeError:
-        return  # this process has fitted before: it is set already
+        try:
+            tf.config.threading.set_intra_op_parallelism_threads(1)
+            tf.config.threading.set_inter_op_parallelism_threads(1)
+        except RuntimeError:
+            return  # this process has fitted before: it is set already
+        tf.config.list_logical_devices()  # which looks for others, and says that there are none
 
 
 def fit_one(data: Data, system: str, name: str, seed: int, recipe: Recipe) -> Run:

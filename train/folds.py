@@ -36,12 +36,12 @@ class Split:
 
 
 def names(examples: Examples) -> Iterator[str]:
-    """All splits: `fold 1` to `fold 6` of the first corpus, `without nemo` and so on, and `all`."""
+    """All splits: `all`, `fold 1` to `fold 6` of the first corpus, `without nemo` and so on."""
+    yield ALL
     yield from (f"{FOLD} {number}" for number in range(1, COUNT + 1))
     tested = left_out(examples)
     if len(tested) > 1:
         yield from (f"{WITHOUT} {corpus}" for corpus in tested)
-    yield ALL
 
 
 def left_out(examples: Examples) -> list[str]:

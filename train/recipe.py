@@ -14,9 +14,9 @@ class RecipeError(AffectdError):
 class Recipe:
     """The ingredients; a value of 0 leaves an ingredient out."""
 
-    steps: int = 700
+    steps: int = 600
     batch: int = 64
-    learning_rate: float = 1e-3  # at the start; falls to 0 along a half cosine
+    learning_rate: float = 3e-3  # at the start; falls to 0 along a half cosine
     weight_decay: float = 0.02
     averaging: float = 0.995  # momentum of the exponential mean of the weights
     label_smoothing: float = 0.1
