@@ -99,7 +99,7 @@ class Bundle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def normalise(
-    frames: NDArray[np.float32], mean: Array, std: Array, count: NDArray[np.int64] | int
+    frames: Array, mean: Array, std: Array, count: NDArray[np.int64] | int
 ) -> NDArray[np.float32]:
     """Scale encoder frames, shape (..., frames, width), by mean and deviation of each value.
 
