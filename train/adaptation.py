@@ -45,11 +45,13 @@ class Adaptation:
         counts: NDArray[np.int64],
         before: NDArray[np.int64],
         random: np.random.Generator,
+        out: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
         """Normalised frames of rows, padding set to zero, shape (n, time, width).
 
         counts: how many utterances of the voice were heard before, or as many as there are;
-        before: which, of Before; both shape (n,).
+        before: which, of Before; both shape (n,). out: where to put the result; memory that is
+        asked for anew costs as much as the rest.
         """
         heard = [
             self._drawn(int(row), int(count), Before(kind), random)
@@ -63,7 +65,7 @@ class Adaptation:
             np.array([self._squares[rows].sum(axis=0) for rows in heard]),
         )
         mean, std = mean[:, None].astype(np.float32), std[:, None].astype(np.float32)
-        return normalise(self._examples.frames[rows], mean, std, self._examples.count[rows])
+        return normalise(self._examples.frames[rows], mean, std, self._examples.count[rows], out)
 
     def _drawn(
         self, row: int, count: int, before: Before, random: np.random.Generator

@@ -15,11 +15,11 @@ RARE: Final = 0.02  # an emotion with a smaller share of a corpus is not learnt 
 
 
 class Batches:
-    """Batches in which all corpora are equally frequent, and in each of them all its emotions.
+    """Batches in which every emotion of every corpus is equally frequent.
 
-    Targets are pairs of 8 probabilities and 8 marks of the emotions that the corpus has; see
-    `masked_loss`. A corpus of one emotion, such as plain speech, is learnt as that and none of the
-    others.
+    So a corpus weighs as much as it has emotions. Targets are pairs of 8 probabilities and 8 marks
+    of the emotions that the corpus has; see `masked_loss`. A corpus of one emotion, such as plain
+    speech, is learnt as that and none of the others.
     """
 
     def __init__(
@@ -34,17 +34,22 @@ class Batches:
         self._random = np.random.default_rng(seed)
         self._examples, self._recipe = examples, recipe
         self._adaptation = Adaptation(examples, rows, prior)
-        self._pools = _pools(examples, rows)
-        self._known, self._targets = _targets(examples, self._pools, recipe)
+        pools = _pools(examples, rows)
+        self._pools = [clips for corpus in pools for clips in corpus]
+        self._known, self._targets = _targets(examples, pools, recipe)
+        self._buffer = np.empty((recipe.batch, *examples.frames.shape[1:]), np.float32)
 
     def draw(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Frames, shape (batch, time, width), and targets, shape (batch, 2, 8)."""
+        """Frames, shape (batch, time, width), and targets, shape (batch, 2, 8).
+
+        The next batch takes the place of these frames.
+        """
         recipe, random = self._recipe, self._random
         rows = np.array([self._row() for _ in range(recipe.batch)])
         counts = random.choice(HEARD, len(rows)) if recipe.adaptation else np.zeros(len(rows), int)
         others = (1 - recipe.alike) / 2
         before = random.choice(list(Before), len(rows), p=[others, others, recipe.alike])
-        x = self._adaptation.normalised(rows, counts, before, random)
+        x = self._adaptation.normalised(rows, counts, before, random, self._buffer)
         for one, count in zip(x, self._examples.count[rows], strict=True):
             self._mask(one, int(count))
         clips = self._examples.clip[rows]
@@ -52,9 +57,8 @@ class Batches:
         return self._mixed(x, y) if recipe.mixup else (x, y)
 
     def _row(self) -> int:
-        """A row of any corpus, of any of its emotions, any of its clips, by any of its voices."""
-        corpus = self._pools[self._random.integers(len(self._pools))]
-        clips = corpus[self._random.integers(len(corpus))]
+        """A row of any emotion of any corpus, of any of its clips, by any of its voices."""
+        clips = self._pools[self._random.integers(len(self._pools))]
         as_recorded, virtual = clips[self._random.integers(len(clips))]
         chosen = virtual if self._random.random() < self._recipe.virtual else as_recorded
         chosen = chosen if chosen.size else np.concatenate([as_recorded, virtual])

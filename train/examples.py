@@ -76,10 +76,15 @@ class Examples:
         return totals, squares
 
     def spectral(self) -> "Examples":
-        """The same with MFCCs in place of the encoder's frames."""
-        count = self.count * 2
-        is_padding = ~self.spectra[np.arange(len(count)), count - 1].any(axis=1)
-        return replace(self, frames=self.spectra, count=count - is_padding)
+        """The same with MFCCs in place of the encoder's frames, and as many of them."""
+        n, time, width = self.frames.shape[0], self.frames.shape[1], self.spectra.shape[2]
+        return replace(self, frames=self.spectra.reshape(n, time, -1, width).mean(axis=2))
+
+    def measured(self) -> "Examples":
+        """The same, with all that follows from it computed, so that no process does that again."""
+        for name in ("sums", "emotion", "speaker", "corpus", "is_learnt"):
+            getattr(self, name)
+        return self
 
     def report(self) -> str:
         """Tell what the segmenter made of the clips."""

@@ -40,7 +40,7 @@ class Data:
     @cached_property
     def spectral(self) -> "Data":
         """The same as MFCCs, without what only the shipped networks are asked."""
-        return Data(self.examples.spectral(), self.encoder)
+        return Data(self.examples.spectral().measured(), self.encoder)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -64,6 +64,9 @@ def run_all(
     for name in {name for _, name, _ in config.tasks(data)}:
         split(data.examples, name)  # which says at once what is missing
     _check_folder(folder, _made_of(config, data))
+    data.examples.measured()
+    if set(config.systems) & set(BASELINES):
+        data.spectral  # noqa: B018 -- computed here, and shared
     tasks = {
         folder / f"{system} {name} seed {seed}.joblib".replace(" ", "-"): (
             *(system, name, seed, config.recipe),

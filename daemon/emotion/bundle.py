@@ -99,14 +99,19 @@ class Bundle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def normalise(
-    frames: Array, mean: Array, std: Array, count: NDArray[np.int64] | int
+    frames: Array,
+    mean: Array,
+    std: Array,
+    count: NDArray[np.int64] | int,
+    out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Scale encoder frames, shape (..., frames, width), by mean and deviation of each value.
 
     mean, std: broadcast to the frames. count: how many of the frames are speech, shape (...);
-    the padding after them becomes zero, which is how the networks know it.
+    the padding after them becomes zero, which is how the networks know it. out: where to put the
+    result, or None for memory of its own.
     """
-    normal = np.subtract(frames, mean, dtype=np.float32, casting="same_kind")
+    normal = np.subtract(frames, mean, out=out, dtype=np.float32, casting="same_kind")
     normal *= np.reciprocal(std, dtype=np.float32, casting="same_kind")
     normal[np.arange(frames.shape[-2]) >= np.asarray(count)[..., None]] = 0
     return normal

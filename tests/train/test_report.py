@@ -13,7 +13,7 @@ from affectd.daemon.cli import main
 from affectd.daemon.emotion.labels import EMOTIONS
 from affectd.train import plots, report
 from affectd.train.conditions import Trials
-from affectd.train.corpora.corpus import Clip
+from affectd.train.corpora.corpus import Clip, Corpus
 from affectd.train.encoder import Encoder
 from affectd.train.evaluate import Evaluation, evaluate
 from affectd.train.examples import Examples, digest
@@ -149,7 +149,8 @@ def evaluations(data: Data) -> list[Evaluation]:
 
 
 def write(folder: Path, data: Data, evaluations: Sequence[Evaluation]) -> dict[str, Any]:
-    made = report.Made(RunConfig(seeds=SEEDS), ("RAVDESS: made up",), "many utterances", 7200.0)
+    corpus = Corpus("RAVDESS speech", "CC BY-NC-SA 4.0", data.examples.clips[:9])
+    made = report.Made(RunConfig(seeds=SEEDS), (corpus,), "many utterances", 7200.0)
     return report.write(folder, data, made, evaluations)
 
 
