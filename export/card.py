@@ -238,8 +238,9 @@ def _parity(bundle: Bundle) -> str:
     ]
     if "dynamic" in bundle.encoder.parity:
         parts.append(
-            "On these utterances, weights in int8 change a value of the encoder's frames by at "
-            f"most {bundle.encoder.parity['dynamic']:.2f} standard deviations."
+            "On these utterances, weights in int8 change a value of the encoder's frames by "
+            f"{bundle.encoder.parity['dynamic']:.2f} standard deviations (root mean square). The "
+            "networks were fitted to frames of the encoder with these weights."
         )
     return _section("Conversion", *parts)
 

@@ -7,18 +7,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from affectd.daemon.capture.recording import Recording
-from affectd.daemon.emotion.bundle import DEFAULT, normalise
+from affectd.daemon.emotion.bundle import normalise
 from affectd.daemon.emotion.classifier import Network, runtime_interpreter
-from affectd.daemon.speech.ear import Ear
-from affectd.daemon.speech.mfcc import FeatureSpec
-from affectd.daemon.speech.segmenter import SegmenterSpec
-from affectd.daemon.speech.vad import DEFAULT_MODE
 from affectd.export.convert import ExportError
-from affectd.train.encoder import Encoder, frames_of
+from affectd.train.encoder import Encoder, demo_speech, frames_of
 from affectd.train.examples import Statistics
 
-RECORDINGS: Final = tuple(DEFAULT / "demo" / name for name in ("recording.ogg", "before.ogg"))
 FLOAT32_LIMIT: Final = 1e-3
 LIMIT: Final = 0.1  # of the smaller formats
 
@@ -52,9 +46,7 @@ def check(name: str, weights: str, difference: float) -> None:
 def normalised_speech(encoder: Encoder, prior: Statistics) -> NDArray[np.float32]:
     """The utterances of the demo's recordings as the networks read them, (n, time, width)."""
     frames, counts = [], []
-    for path in RECORDINGS:
-        ear = Ear(FeatureSpec(), SegmenterSpec(), DEFAULT_MODE)
-        for heard in ear.listen([Recording(path).samples()]):
-            frames.append(encoder(heard.features, heard.frames))
-            counts.append(frames_of(heard.frames))
+    for mfcc, count in demo_speech():
+        frames.append(encoder(mfcc, count))
+        counts.append(frames_of(count))
     return normalise(np.stack(frames), prior.mean, prior.std, np.array(counts))

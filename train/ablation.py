@@ -25,7 +25,7 @@ CHANGES: Final[dict[str, dict[str, str]]] = {
     "without label smoothing": {"label_smoothing": "0"},
     "without averaged weights": {"averaging": "0"},
     "without dropped coefficients": {"input_dropout": "0"},
-    "with one member a network": {"members": "1"},
+    "with two members a network": {"members": "2"},
     "with plain statistics pooling": {"attention": "0"},
     "with half the width": {"width": "64", "units": "32"},
     "with mixup": {"mixup": "0.2"},

@@ -188,6 +188,7 @@ def _evaluate(args: argparse.Namespace) -> None:
         corpora=tuple(corpora),
         utterances=data.examples.report(),
         fitted_s=sum(run.took_s for run in runs),
+        encoder_parity=_parity(args, data),
     )
     folder = args.workdir / "evaluation"
     written = report.write(folder, data, made, evaluate(data, runs))
@@ -195,6 +196,16 @@ def _evaluate(args: argparse.Namespace) -> None:
         print(json.dumps(report.summary(written)))
     else:
         print(f"{table(written)}\n\nPictures and figures: {folder}/report.md")
+
+
+def _parity(args: argparse.Namespace, data: "Data") -> float:
+    """How far the encoder strays from the one with exact weights."""
+    from affectd.train.encoder import EncoderSpec, difference, prepared
+    from affectd.train.examples import statistics
+
+    exact = prepared(args.encoder, args.workdir, EncoderSpec(weights="float32"))
+    rows = data.examples.is_learnt.nonzero()[0]
+    return difference(data.encoder, exact, statistics(data.examples, rows).std)
 
 
 def _gate(args: argparse.Namespace) -> None:

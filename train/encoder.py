@@ -5,7 +5,7 @@ Source: Radford et al. (2022), Robust Speech Recognition via Large-Scale Weak Su
 
 import hashlib
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -14,10 +14,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from affectd.daemon.capture.recording import Recording
+from affectd.daemon.emotion.bundle import DEFAULT
 from affectd.daemon.errors import AffectdError
+from affectd.daemon.speech.ear import Ear
 from affectd.daemon.speech.mfcc import FeatureSpec, cosines
+from affectd.daemon.speech.segmenter import SegmenterSpec
+from affectd.daemon.speech.vad import DEFAULT_MODE
 from affectd.train.quiet import silenced
 
+RECORDINGS: Final = tuple(DEFAULT / "demo" / name for name in ("recording.ogg", "before.ogg"))
 HEADS: Final = 6
 WIDTH: Final = 384
 EPSILON: Final = 1e-5  # of the layer norms
@@ -68,6 +74,26 @@ class Encoder:
 def frames_of(count: int) -> int:
     """How many frames the encoder makes of so many frames of MFCCs."""
     return -(-count // MFCC_FRAMES)
+
+
+def demo_speech() -> Iterator[tuple[NDArray[np.float32], int]]:
+    """The utterances of the demo's recordings: MFCCs, and how many of them are the utterance's."""
+    for path in RECORDINGS:
+        ear = Ear(FeatureSpec(), SegmenterSpec(), DEFAULT_MODE)
+        for heard in ear.listen([Recording(path).samples()]):
+            yield heard.features, heard.frames
+
+
+def difference(one: Encoder, other: Encoder, std: NDArray[np.floating[Any]]) -> float:
+    """Root mean square difference of the frames of demo_speech, in standard deviations.
+
+    std: of each coefficient, shape (width,).
+    """
+    squares = [
+        (((one(mfcc, count) - other(mfcc, count)) / std)[: frames_of(count)]) ** 2
+        for mfcc, count in demo_speech()
+    ]
+    return float(np.sqrt(np.concatenate(squares).mean()))
 
 
 @lru_cache(maxsize=2)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-GATE_STEPS: Final = 2000
+GATE_STEPS: Final = 1000
 ENCODER: Final = Path("recordings/encoder/whisper_tiny_en_encoder.npz")
 
 

@@ -42,6 +42,7 @@ class Made:
     corpora: tuple[Corpus, ...]
     utterances: str
     fitted_s: float  # on one thread, all fits together
+    encoder_parity: float  # see `encoder.difference`, to the encoder with float32 weights
 
 
 def write(
@@ -63,6 +64,7 @@ def write(
             "file": data.encoder.path.name,
             "sha256": data.encoder.sha256,
             **asdict(EncoderSpec()),
+            "parity": made.encoder_parity,
         },
         "data": digest(data.examples),
         "tested": data.examples.clips[0].corpus,

@@ -150,7 +150,7 @@ def evaluations(data: Data) -> list[Evaluation]:
 
 def write(folder: Path, data: Data, evaluations: Sequence[Evaluation]) -> dict[str, Any]:
     corpus = Corpus("RAVDESS speech", "CC BY-NC-SA 4.0", data.examples.clips[:9])
-    made = report.Made(RunConfig(seeds=SEEDS), (corpus,), "many utterances", 7200.0)
+    made = report.Made(RunConfig(seeds=SEEDS), (corpus,), "many utterances", 7200.0, 0.06)
     return report.write(folder, data, made, evaluations)
 
 
