@@ -18,8 +18,8 @@ class Batches:
     """Batches in which every emotion of every corpus is equally frequent.
 
     So a corpus weighs as much as it has emotions. Targets are pairs of 8 probabilities and 8 marks
-    of the emotions that the corpus has; see `masked_loss`. A corpus of one emotion, such as plain
-    speech, is learnt as that and none of the others.
+    of the emotions that the corpus has; see `masked_loss`. A corpus of one emotion teaches
+    nothing: it would teach that whatever sounds like its recordings has this emotion.
     """
 
     def __init__(
@@ -123,8 +123,7 @@ def _targets(
     for corpus in pools:
         clips = np.array([examples.clip[np.concatenate(pair)[0]] for of in corpus for pair in of])
         emotions = {examples.clips[clip].emotion for clip in clips}
-        has = np.isin(np.arange(len(EMOTIONS)), list(emotions)) if len(emotions) > 1 else True
-        known[clips] = has
+        known[clips] = np.isin(np.arange(len(EMOTIONS)), list(emotions))
         for clip in clips:
             one = examples.clips[clip]
             targets[clip] = _target(one.emotion, one.heard, known[clip], recipe)

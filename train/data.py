@@ -21,7 +21,6 @@ from affectd.train.folds import COUNT
 
 VOICES: Final = 3  # of each speaker, the own one included
 NOISE_VOICES: Final = 8
-NEUTRAL: Final = EMOTIONS.index("neutral")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,8 @@ def _check_apart(learnt: Iterable[Path], tried: Iterable[Path], what: str) -> No
 def gather(sources: Sources, workdir: Path, jobs: int) -> tuple[Data, list[Corpus]]:
     """Load, cut, measure and encode everything, or take what workdir holds of it.
 
-    Plain speech is taught as neutral. Returns the data, and the labelled corpora without what
+    Plain speech has no label: the speech gate alone learns from it. Taught as neutral, it taught
+    the networks to call everything neutral that is as clean, all of nEMO too. Returns the data, and the labelled corpora without what
     had to be left out.
     """
     loaded = corpora(sources)
@@ -134,11 +134,8 @@ def gather(sources: Sources, workdir: Path, jobs: int) -> tuple[Data, list[Corpu
     if sources.tried_noise and noise is not None:
         noise = join([noise, *_tried(sources.tried_noise, encoder, workdir, jobs)])
     plain = _sounds(sources.plain, voices, encoder, workdir, jobs)
-    taught = [examples for _, examples in kept]
-    if plain is not None:
-        taught.append(replace(plain, clips=tuple(replace(c, emotion=NEUTRAL) for c in plain.clips)))
     data = Data(
-        examples=join(taught),
+        examples=join([examples for _, examples in kept] + ([plain] if plain is not None else [])),
         encoder=encoder,
         test_only=join(unseen) if unseen else None,
         trials=trials,

@@ -16,6 +16,7 @@ from affectd.train.examples import Examples, Statistics
 from affectd.train.folds import ALL, COUNT, FOLD, split
 from affectd.train.quiet import silenced
 from affectd.train.recipe import Recipe
+from affectd.train.sounds import UNLABELLED
 
 HEARD_BY_NODE: Final = 20  # utterances of a voice: what a daemon is soon served with
 SERVED: Final = f"heard_{HEARD_BY_NODE}"  # calibration is for this
@@ -101,7 +102,7 @@ def dealt(sounds: Examples) -> NDArray[np.int64]:
     return np.array([fold.get(clip.speaker, -1) for clip in sounds.clips])
 
 
-def taught(data: Data, name: str) -> NDArray[np.int64]:
+def spoken(data: Data, name: str) -> NDArray[np.int64]:
     """The training rows of a split, without plain speech that its fold tests."""
     train = split(data.examples, name).train
     if data.plain is None or not name.startswith(FOLD):
@@ -113,6 +114,12 @@ def taught(data: Data, name: str) -> NDArray[np.int64]:
         if of == fold
     ]
     return train[~np.isin(data.examples.speaker[train], tested)]
+
+
+def taught(data: Data, name: str) -> NDArray[np.int64]:
+    """Those training rows of a split that have an emotion."""
+    rows = split(data.examples, name).train
+    return rows[data.examples.emotion[rows] != UNLABELLED]
 
 
 def quiet_one_thread() -> None:

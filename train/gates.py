@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from affectd.train.conditions import Trials
 from affectd.train.examples import Examples, Statistics, digest, statistics
-from affectd.train.fits import Data, dealt, held_out, quiet_one_thread, taught
+from affectd.train.fits import Data, dealt, held_out, quiet_one_thread, spoken, taught
 from affectd.train.folds import ALL, FOLD, split
 from affectd.train.provenance import commit
 
@@ -54,8 +54,8 @@ def fit_gate(data: Data, name: str, seed: int, steps: int) -> GateRun:
 
     examples, noise = data.examples, data.noise
     assert noise is not None  # noqa: S101
-    rows = taught(data, name)
-    prior = statistics(examples, rows)
+    rows = spoken(data, name)
+    prior = statistics(examples, taught(data, name))  # that of the networks beside it
     is_held = np.zeros(len(noise.clip), bool)
     if name != ALL:
         is_held[held_out(noise, GateRun(name, seed).fold)] = True

@@ -52,7 +52,7 @@ def add_recordings(command: argparse.ArgumentParser) -> None:
         ("--noise", "sounds that are not speech, household noise first; repeatable"),
         ("--music", "the same for music, which is never laid under voices; repeatable"),
         ("--tried-noise", "other sounds that are not speech, to be tested with; repeatable"),
-        ("--plain", "speech without acted emotion, taught as neutral; repeatable"),
+        ("--plain", "speech without acted emotion, for the speech gate; repeatable"),
     ):
         recordings.add_argument(
             option, type=Path, action="append", default=[], metavar="DIR", help=what

@@ -59,7 +59,7 @@ def class_distribution(clips: Sequence[Clip], path: Path) -> None:
     figure, axes = plt.subplots(figsize=(8, 4))
     below = np.zeros(len(EMOTIONS))
     for number, corpus in enumerate(dict.fromkeys(clip.corpus for clip in clips)):
-        emotions = [clip.emotion for clip in clips if clip.corpus == corpus]
+        emotions = [clip.emotion for clip in clips if clip.corpus == corpus and clip.emotion >= 0]
         counts = np.bincount(emotions, minlength=len(EMOTIONS))
         axes.bar(EMOTIONS, counts, bottom=below, label=corpus, color=plt.get_cmap("tab20")(number))
         below += counts

@@ -35,6 +35,7 @@ class Drawn:
             counts: NDArray[np.int64],
             before: NDArray[np.int64],
             random: np.random.Generator,
+            out: NDArray[np.float32] | None = None,
         ) -> NDArray[np.float32]:
             self.rows, self.counts, self.before = rows, counts, before
             self.normalised = real(adaptation, rows, counts, before, random)
@@ -62,9 +63,12 @@ def test_a_batch_has_the_stated_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert drawn.x.dtype == drawn.target.dtype == np.float32
 
 
-def test_all_corpora_are_drawn_equally_often(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_emotion_of_every_corpus_is_drawn_equally_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     drawn = Drawn(monkeypatch, made.several())
-    assert even(Counter(clip.corpus for clip in drawn.clips), 4)
+    kinds = {(clip.corpus, clip.emotion) for clip in made.several().clips}
+    assert even(Counter((clip.corpus, clip.emotion) for clip in drawn.clips), len(kinds))
 
 
 def test_all_emotions_of_a_corpus_are_drawn_equally_often(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,6 +229,13 @@ def test_the_same_seed_draws_the_same_batches() -> None:
     for _ in range(2):
         for a, b in zip(one.draw(), two.draw(), strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+def test_a_batch_is_drawn_into_the_memory_of_the_one_before() -> None:
+    examples = made.several()
+    rows = np.arange(len(examples.clip))
+    batches = Batches(examples, rows, statistics(examples, rows), Recipe(batch=8), seed=3)
+    assert np.shares_memory(batches.draw()[0], batches.draw()[0])
 
 
 P = np.array([[0.1, 0.1, 0.3, 0.3, 0.05, 0.05, 0.05, 0.05]], np.float32)
