@@ -289,9 +289,11 @@ def _sources(args: argparse.Namespace) -> "Sources":
 
 
 def _data(args: argparse.Namespace) -> "tuple[Data, list[Corpus]]":
-    from affectd.train.data import gather
+    from affectd.train.data import check_folds, gather
 
-    data, corpora = gather(_sources(args), args.workdir, args.jobs)
+    sources = _sources(args)
+    check_folds(sources)
+    data, corpora = gather(sources, args.workdir, args.jobs)
     for corpus in corpora:
         print(corpus.report(), file=sys.stderr)
     print(data.examples.report(), file=sys.stderr)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from affectd.daemon.emotion.labels import EMOTIONS
 from affectd.train import rooms, sounds
 from affectd.train.conditions import Surroundings, Trials, Voices
@@ -17,7 +19,7 @@ from affectd.train.corpora.listeners import voice_votes
 from affectd.train.encoder import Encoder, prepared
 from affectd.train.examples import Examples, join, stored
 from affectd.train.fits import Data, held_out
-from affectd.train.folds import COUNT
+from affectd.train.folds import COUNT, speakers_tested
 
 VOICES: Final = 3  # of each speaker, the own one included
 NOISE_VOICES: Final = 8
@@ -112,9 +114,9 @@ def _check_apart(learnt: Iterable[Path], tried: Iterable[Path], what: str) -> No
 def gather(sources: Sources, workdir: Path, jobs: int) -> tuple[Data, list[Corpus]]:
     """Load, cut, measure and encode everything, or take what workdir holds of it.
 
-    Plain speech has no label: the speech gate alone learns from it. Taught as neutral, it taught
-    the networks to call everything neutral that is as clean, all of nEMO too. Returns the data, and the labelled corpora without what
-    had to be left out.
+    Plain speech has no label, so that the speech gate alone learns from it. Taught as neutral, it
+    taught the networks to call neutral whatever is recorded as cleanly. Returns the data, and the
+    labelled corpora without what had to be left out.
     """
     loaded = corpora(sources)
     test_only = [table.load(path) for path in sources.test_only]
@@ -143,6 +145,20 @@ def gather(sources: Sources, workdir: Path, jobs: int) -> tuple[Data, list[Corpu
         plain=plain,
     )
     return data, [corpus for corpus, _ in kept]
+
+
+def check_folds(sources: Sources) -> None:
+    """Raise CorpusError, before anything long begins, if a fold would test nobody."""
+    corpus = corpora(sources)[0]
+    unheard = np.empty(0, np.int64)
+    none = np.empty((0, 1, 1), np.float16)
+    speakers = Examples(none, none, unheard, unheard, unheard, corpus.clips, np.empty(0))
+    for fold in range(1, COUNT + 1):
+        if not speakers_tested(speakers, fold):
+            raise CorpusError(
+                f"{corpus.name} has none of the speakers that fold {fold} of {COUNT} tests; "
+                "give the whole corpus"
+            )
 
 
 def _check_sounds(sources: Sources) -> None:

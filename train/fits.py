@@ -119,7 +119,7 @@ def spoken(data: Data, name: str) -> NDArray[np.int64]:
 def taught(data: Data, name: str) -> NDArray[np.int64]:
     """Those training rows of a split that have an emotion."""
     rows = split(data.examples, name).train
-    return rows[data.examples.emotion[rows] != UNLABELLED]
+    return np.asarray(rows[data.examples.emotion[rows] != UNLABELLED])
 
 
 def quiet_one_thread() -> None:

@@ -6,15 +6,14 @@ import pytest
 import soundfile
 
 from affectd.daemon.cli import main
-from affectd.daemon.emotion.labels import EMOTIONS
 from affectd.train import data as module
 from affectd.train import rooms
 from affectd.train.conditions import Trials
 from affectd.train.corpora.corpus import CorpusError
 from affectd.train.corpora.kept_out import is_kept_out
-from affectd.train.data import Sources, corpora, gather, surroundings
+from affectd.train.data import Sources, check_folds, corpora, gather, surroundings
 from affectd.train.encoder import EncoderError
-from affectd.train.fits import dealt, held_out, taught
+from affectd.train.fits import dealt, held_out, spoken, taught
 from tests.conftest import DATA
 
 
@@ -61,20 +60,20 @@ def table_in(folder: Path, files: list[Path], emotion: str = "sad") -> Path:
     return folder / "table.csv"
 
 
-def test_plain_speech_is_taught_as_neutral_but_not_by_the_fold_that_it_tests(
+def test_plain_speech_teaches_no_emotion_and_its_fold_does_not_teach_it_to_the_gate(
     tiny: Path, plain: Path, encoder_file: Path, workdir: Path
 ) -> None:
     sources = Sources(encoder_file, corpora={"ravdess": tiny}, plain=(plain,))
     data, _ = gather(sources, workdir, jobs=2)
     assert data.plain is not None
     examples = data.examples
-    spoken = examples.corpus == "plain"
-    assert set(examples.emotion[spoken]) == {EMOTIONS.index("neutral")}
+    is_plain = examples.corpus == "plain"
+    assert not is_plain[taught(data, "fold 1")].any()
     tested = set(data.plain.speaker[held_out(data.plain, 1)])
-    rows = taught(data, "fold 1")
+    rows = spoken(data, "fold 1")
     assert tested
     assert not tested & set(examples.speaker[rows])
-    assert spoken[rows].any()
+    assert is_plain[rows].any()
 
 
 def test_what_only_tests_is_kept_apart_as_recorded(
@@ -327,3 +326,10 @@ def test_no_corpus_at_all_is_an_error_that_names_an_option(
 ) -> None:
     assert main(["train", "evaluate", "--workdir", str(tmp_path)]) == 1
     assert "no corpus is named; name at least one, such as --ravdess" in capsys.readouterr().err
+
+
+def test_too_few_speakers_for_the_folds_are_refused_by_their_labels_alone(
+    tiny: Path, encoder_file: Path
+) -> None:
+    with pytest.raises(CorpusError, match=r"none of the speakers that fold \d of 6 tests; give"):
+        check_folds(Sources(encoder_file, corpora={"ravdess": tiny}))

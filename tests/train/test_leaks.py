@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from affectd.train import classical, fits
 from affectd.train.conditions import Trials
 from affectd.train.examples import Examples, join
-from affectd.train.fits import Data, fit_one, held_out, taught
+from affectd.train.fits import Data, fit_one, held_out, spoken, taught
 from affectd.train.folds import Split, split
 from affectd.train.networks import NETWORKS, mlp
 from tests.train import made
@@ -111,16 +111,15 @@ def test_a_planted_leak_of_one_utterance_is_found(
     assert not alike(learnt(data(), name), learnt(unseen(data(), name), name))
 
 
-def test_plain_speech_that_a_fold_tests_is_not_taught_to_it() -> None:
+def test_plain_speech_that_a_fold_tests_is_not_taught_to_its_gate() -> None:
     of = data()
     assert of.plain is not None
-    spoken = of.examples.corpus == "plain"
+    is_plain = of.examples.corpus == "plain"
     for number in range(1, 7):
         tested = set(of.plain.speaker[held_out(of.plain, number)])
-        told = set(of.examples.speaker[taught(of, f"fold {number}")])
+        told = set(of.examples.speaker[spoken(of, f"fold {number}")])
         assert tested
         assert set(READERS) - tested <= told
         assert not tested & told
     for name in ("without nemo", "all"):
-        rows = taught(of, name)
-        assert spoken[rows].sum() == spoken.sum()
+        assert is_plain[spoken(of, name)].sum() == is_plain.sum()
