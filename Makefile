@@ -133,8 +133,8 @@ ancestor: $(VENV)/dev.stamp  ## what a random split of oversampled clips pretend
 	$(BIN)/affectd train ancestor --ravdess $(DATA)/ravdess
 
 bundle: $(VENV)/dev.stamp  ## write models/ of what evaluate and gate have fitted, and the demo's recordings
-	$(BIN)/affectd export --to models
 	$(BIN)/affectd train demo --cremad $(DATA)/cremad --to models/demo
+	$(BIN)/affectd export --to models
 
 build/node-red/$(NODE_RED).stamp:
 	@command -v npm >/dev/null || { $(call apt,nodejs npm); }

@@ -105,7 +105,8 @@ def _licence(bundle: Bundle) -> str:
         offered = "Keep to all of these licences if you pass the weights on."
     return _section(
         "Licence",
-        f"The weights of CNN, LSTM and gate are made from {made_from}. {offered} The encoder's "
+        f"The weights of CNN and LSTM are made from {made_from}, those of the gate also from the "
+        f"sounds in ATTRIBUTION.md. {offered} The encoder's "
         f"weights are under the {ENCODER.licence} licence, as is affectd's code. To get other "
         "weights, train on other recordings with `affectd train`.",
     )

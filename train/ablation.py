@@ -27,7 +27,7 @@ CHANGES: Final[dict[str, dict[str, str]]] = {
     "without dropped coefficients": {"input_dropout": "0"},
     "with two members a network": {"members": "2"},
     "with plain statistics pooling": {"attention": "0"},
-    "with half the width": {"width": "64", "units": "32"},
+    "with half the width": {"width": "48", "units": "24"},
     "with mixup": {"mixup": "0.2"},
 }
 

@@ -202,10 +202,12 @@ def _parity(args: argparse.Namespace, data: "Data") -> float:
     """How far the encoder strays from the one with exact weights."""
     from affectd.train.encoder import EncoderSpec, difference, prepared
     from affectd.train.examples import statistics
+    from affectd.train.fits import taught
+    from affectd.train.folds import ALL
 
     exact = prepared(args.encoder, args.workdir, EncoderSpec(weights="float32"))
-    rows = data.examples.is_learnt.nonzero()[0]
-    return difference(data.encoder, exact, statistics(data.examples, rows).std)
+    prior = statistics(data.examples, taught(data, ALL))
+    return difference(data.encoder, exact, prior.std)
 
 
 def _gate(args: argparse.Namespace) -> None:

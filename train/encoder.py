@@ -110,7 +110,7 @@ def _interpreter(path: Path, _sha256: str) -> tuple[Any, int, int]:
 def prepared(weights: Path, workdir: Path, spec: EncoderSpec | None = None) -> Encoder:
     """The encoder in TensorFlow Lite, converted into workdir unless it is there already.
 
-    weights: a file that `affectd train fetch encoder` has written. Raises EncoderError.
+    weights: a file that `affectd train fetch encoder --to DIR` has written. Raises EncoderError.
     """
     spec = spec or EncoderSpec()
     arrays = load_weights(weights, max(spec.blocks))
@@ -135,11 +135,12 @@ def load_weights(path: Path, blocks: int) -> dict[str, NDArray[np.float32]]:
     except OSError as error:
         raise EncoderError(
             f"{path} cannot be read ({error.strerror or error}); "
-            "fetch it with `affectd train fetch encoder`"
+            "fetch it with `affectd train fetch encoder --to DIR`"
         ) from error
     except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise EncoderError(
-            f"{path} is no file of arrays ({error}); fetch it with `affectd train fetch encoder`"
+            f"{path} is no file of arrays ({error}); "
+            "fetch it with `affectd train fetch encoder --to DIR`"
         ) from error
     needed = shapes(FeatureSpec(), blocks)
     for name, shape in needed.items():
@@ -148,7 +149,7 @@ def load_weights(path: Path, blocks: int) -> dict[str, NDArray[np.float32]]:
             is_there = f"has the shape {found} there" if found else "is not there"
             raise EncoderError(
                 f"{path}: {name} {is_there}, the encoder needs {shape}; "
-                "fetch it with `affectd train fetch encoder`"
+                "fetch it with `affectd train fetch encoder --to DIR`"
             )
     return {name: arrays[name] for name in needed}
 

@@ -364,16 +364,17 @@ def _trials(trials: Examples, runs: Sequence[Run]) -> dict[str, dict[str, float]
 
 
 def same_at_any_gain(trials: Examples, runs: Sequence[Run]) -> float:
-    """Share of clips that are taken for the same emotion at all gains of Trials.GAINS."""
+    """Share of the clips heard as recorded that are taken for the same emotion at all gains."""
     told = [
         predict(trials, runs, NOTHING, lambda run: run.others["trials"], number).predicted
         for number in Trials.GAINS
     ]
-    return float((np.array(told) == told[0]).all(axis=0).mean())
+    is_heard = told[0] != MISSED
+    return float((np.array(told) == told[0]).all(axis=0)[is_heard].mean())
 
 
 def _plain(runs: Sequence[Run], calibration: Calibration) -> dict[str, float]:
-    """What is read out of plain speech as recorded, whose readers a fold has not learnt from."""
+    """Plain speech as recorded: how much of it is read as another emotion than neutral or calm."""
     p = np.concatenate([run.others["plain"].by_heard[SERVED] for run in runs])
     p = soften(p, calibration.temperature)
     is_known = p.max(axis=1) >= calibration.threshold

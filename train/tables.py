@@ -91,7 +91,7 @@ def markdown(report: dict[str, Any]) -> str:
     way = "![the way here](way.png) " if tested == RAVDESS else ""
     parts = [
         "# Evaluation on unseen speakers and corpora",
-        f"{len(config['seeds'])} seed(s), splits: {', '.join(config['splits']) or 'all'}; commit "
+        f"{len(config['seeds'])} seed(s); commit "
         f"{report['commit']}, {report['finished']}; the fits took "
         f"{report['fitted_s'] / 3600:.1f} hours of one thread.",
         EXPLANATION,

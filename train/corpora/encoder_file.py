@@ -76,7 +76,7 @@ def load(path: Path, expected: str) -> Tensors:
     expected: the digest of the tensors. Raises CorpusError if the file is missing, damaged, or
     has other tensors.
     """
-    remedy = "run `affectd train fetch encoder` and give the file that it makes"
+    remedy = "run `affectd train fetch encoder --to DIR` and give the file that it makes"
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             tensors = {name: np.asarray(values, np.float16) for name, values in file.items()}
