@@ -44,7 +44,7 @@ def runtime_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def speech() -> NDArray[np.int16]:
-    """Acted speech, eleven clips with pauses, mono, 16 kHz."""
+    """Acted speech, twelve clips with pauses, mono, 16 kHz."""
     return Recording(DEMO).samples()
 
 

@@ -52,7 +52,7 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
         "uninstall",
         "train",
         "train demo",
-        "train final",
+        "train gate",
         "export",
     ],
 )

@@ -128,7 +128,7 @@ def test_every_example_fits_its_schema(name: str) -> None:
 def test_every_command_has_a_heading(site: Path) -> None:
     page = text_of(site / "command-line.html")
     names = {path.stem for path in (ROOT / "daemon" / "commands").glob("[a-z]*.py")}
-    names |= {"train evaluate", "train final", "train fetch", "export", "voice show"}
+    names |= {"train evaluate", "train gate", "train fetch", "export", "voice show"}
     assert not [name for name in names if f"affectd {name}¶" not in page]
 
 

@@ -39,6 +39,7 @@ def test_a_wheel_has_one_package_with_bundle_demo_configuration_and_units(wheel:
         "affectd/models/lstm.tflite",
         "affectd/models/speech.tflite",
         "affectd/models/MODEL_CARD.md",
+        "affectd/models/demo/before.ogg",
         "affectd/models/demo/recording.ogg",
         "affectd/models/demo/ATTRIBUTION.md",
         "affectd/daemon/report/page.html",

@@ -83,7 +83,10 @@ def test_features_are_those_of_the_utterance_and_zeros_after_them(
 
 
 def test_an_utterance_of_three_seconds_fills_all_frames_but_two(speech: NDArray[np.int16]) -> None:
-    without_pauses = np.concatenate([one.utterance.samples for one in listen(speech, [])])
+    spoken = [
+        one.utterance.samples.reshape(-1, FRAME)[one.utterance.voiced] for one in listen(speech, [])
+    ]
+    without_pauses = np.concatenate(spoken).ravel()
     longest = max(listen(without_pauses, []), key=lambda one: one.frames)
     assert longest.utterance.samples.size == 48_000
     assert (longest.frames, len(longest.features)) == (298, 300)
