@@ -146,8 +146,9 @@ def _figures(bundle: Bundle, report: Mapping[str, Any]) -> str:
         "own figures on it could be honest: their recordings were read by networks that were "
         "fitted in the same way to less.",
         "Unweighted average recall (UAR) in percent on the folds of "
-        f"{corpus_name(report['tested'])}, ± standard deviation over {bundle.measured.seeds} "
-        f"seeds (commit `{bundle.measured.commit}`), by what affectd has heard of a voice before:",
+        f"{corpus_name(report['tested'])}, ± standard deviation over the seeds "
+        f"({bundle.measured.seeds} seed(s), commit `{bundle.measured.commit}`), by what affectd has "
+        "heard of a voice before:",
         _table(("networks", *BEFORE), rows),
         "`affectd train evaluate` makes these figures; train/README.md says how.",
     )
@@ -247,7 +248,8 @@ def _parity(bundle: Bundle) -> str:
 
 
 def _spread(figures: Mapping[str, float], key: str) -> str:
-    return f"{_percent(figures[key])} ± {_percent(figures[f'{key}_std'])}"
+    std = figures[f"{key}_std"]
+    return _percent(figures[key]) + (f" ± {_percent(std)}" if std else "")  # none of a single seed
 
 
 def _percent(share: float) -> str:
