@@ -40,7 +40,7 @@ run: $(VENV)/run.stamp  ## listen to the default microphone, or play the demo if
 	@if $(BIN)/affectd devices --json >/dev/null; then \
 		if $(BIN)/python -c "import socket; socket.create_connection(('127.0.0.1', $(PORT)), 1)" \
 			2>/dev/null; \
-		then $(BIN)/affectd run; else $(BIN)/affectd run --broker embedded; fi; \
+		then LD_BIND_NOW=1 $(BIN)/affectd run; else LD_BIND_NOW=1 $(BIN)/affectd run --broker embedded; fi; \
 	else \
 		echo "So here is the demo instead."; $(BIN)/affectd demo; \
 	fi

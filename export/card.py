@@ -147,8 +147,8 @@ def _figures(bundle: Bundle, report: Mapping[str, Any]) -> str:
         "fitted in the same way to less.",
         "Unweighted average recall (UAR) in percent on the folds of "
         f"{corpus_name(report['tested'])}, ± standard deviation over the seeds "
-        f"({bundle.measured.seeds} seed(s), commit `{bundle.measured.commit}`), by what affectd has "
-        "heard of a voice before:",
+        f"({bundle.measured.seeds} seed(s), commit `{bundle.measured.commit}`), by what affectd "
+        "has heard of a voice before:",
         _table(("networks", *BEFORE), rows),
         "`affectd train evaluate` makes these figures; train/README.md says how.",
     )

@@ -87,6 +87,7 @@ def environment(sound_server: SoundServer, mosquitto: Mosquitto, tmp_path: Path)
         "PYTHONDONTWRITEBYTECODE": 1,
         "XDG_STATE_HOME": tmp_path / "state",
     }
+    settings |= {"LD_BIND_NOW": "1"}  # as the units and `make run` set it
     return sound_server.environment | {name: str(value) for name, value in settings.items()}
 
 

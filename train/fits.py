@@ -117,8 +117,8 @@ def spoken(data: Data, name: str) -> NDArray[np.int64]:
 
 
 def taught(data: Data, name: str) -> NDArray[np.int64]:
-    """Those training rows of a split that have an emotion."""
-    rows = split(data.examples, name).train
+    """Those of the spoken training rows that have an emotion."""
+    rows = spoken(data, name)
     return np.asarray(rows[data.examples.emotion[rows] != UNLABELLED])
 
 

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Final
 
+SYSTEMS: Final = ("cnn", "lstm", "svm", "mlp", "mfcc cnn", "mfcc lstm")
 GATE_STEPS: Final = 1000
 ENCODER: Final = Path("recordings/encoder/whisper_tiny_en_encoder.npz")
 
@@ -77,16 +78,13 @@ def add_recordings(command: argparse.ArgumentParser) -> None:
 
 def add_systems(command: argparse.ArgumentParser) -> None:
     """Which systems are fitted."""
-    from affectd.train.fits import BASELINES, ENCODED
-
-    names = (*ENCODED, *BASELINES)
     command.add_argument(
         "--systems",
         nargs="+",
-        choices=names,
-        default=list(names),
+        choices=SYSTEMS,
+        default=list(SYSTEMS),
         metavar="SYSTEM",
-        help=f"of {', '.join(names)} only these (default: all; CNN and LSTM are also joined)",
+        help=f"of {', '.join(SYSTEMS)} only these (default: all; CNN and LSTM are also joined)",
     )
 
 

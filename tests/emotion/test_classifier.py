@@ -154,8 +154,8 @@ def test_both_runtimes_give_nearly_the_same(heard: list[Heard]) -> None:
     litert, tflite = (in_a_process_of_its_own(runtime, heard) for runtime in RUNTIMES)
     for (encoded, given), (other, taken) in zip(litert, tflite, strict=True):
         apart = np.abs(encoded - other) / encoded.std(axis=0)
-        assert apart.mean() < 0.03
-        np.testing.assert_allclose(given, taken, atol=0.03)
+        assert apart.mean() < 0.1  # 0.07, about as far as int8 weights are from exact ones
+        np.testing.assert_allclose(given, taken, atol=0.06)
 
 
 Given = tuple[NDArray[np.float32], NDArray[np.float64]]

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from affectd.daemon.cli import main
-from affectd.train import data, report
+from affectd.train import data, options, report
+from affectd.train.fits import BASELINES, ENCODED
 from affectd.train.silence import utterances_an_hour
 
 ONE_OF_EACH_FOLD = (1, 4, 8, 3, 2, 6)
@@ -91,3 +92,7 @@ def test_a_missing_encoder_is_named_with_the_command_that_fetches_it(
 def test_a_gate_without_noise_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "gate", "--ravdess", "nowhere"]) == 1
     assert "name folders with --noise" in capsys.readouterr().err
+
+
+def test_every_system_can_be_chosen() -> None:
+    assert (*ENCODED, *BASELINES) == options.SYSTEMS
