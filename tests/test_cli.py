@@ -459,7 +459,7 @@ def test_a_voice_that_cannot_be_removed_is_one_sentence_and_status_1(
 
 def test_the_desktop_stage_names_the_extra_it_needs() -> None:
     code = "import sys; sys.modules['joblib'] = None; from affectd.daemon.cli import main;"
-    code += "sys.exit(main(['train', 'final', '--ravdess', '/none']))"
+    code += "sys.exit(main(['train', 'evaluate', '--ravdess', '/none']))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert (
