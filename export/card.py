@@ -54,7 +54,8 @@ the closest to a household, where people, rooms and microphones are all new. Onl
 corpus has are told apart; chance is what guessing would give."""
 TEST_ONLY_TEXT: Final = """\
 The same for networks that learn from all of the training data. These corpora serve no other
-purpose: no weight, threshold or choice depends on them."""
+purpose: no weight or threshold depends on them. train/README.md says which choices were made when
+their figures had been seen."""
 
 
 def card(bundle: Bundle, report: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ Source: Radford et al. (2022), Robust Speech Recognition via Large-Scale Weak Su
 import hashlib
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -40,15 +40,10 @@ class EncoderError(AffectdError):
 
 @dataclass(frozen=True, slots=True)
 class EncoderSpec:
-    """Which part of the network is taken, and what comes out."""
+    """Which part of the network is taken, and how its weights are stored."""
 
     blocks: tuple[int, ...] = BLOCKS
     weights: str = "dynamic"  # int8 weights with float32 activations; or float32
-
-    @property
-    def width(self) -> int:
-        """Coefficients of a frame."""
-        return WIDTH * len(self.blocks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +51,7 @@ class Encoder:
     """A speech encoder in TensorFlow Lite: from MFCCs to the frames that the networks read."""
 
     path: Path
-    sha256: str = field(compare=True)
+    sha256: str
 
     def __call__(self, features: NDArray[np.float32], count: int) -> NDArray[np.float32]:
         """Encode MFCCs, shape (n_frames, n_mfcc), of which count are the utterance's.
