@@ -20,8 +20,9 @@ from affectd.daemon.speech.mfcc import FeatureSpec
 from affectd.export.card import card
 from affectd.export.convert import FORMATS, ExportError, convert
 from affectd.export.figures import SYSTEMS, figures, protocols
-from affectd.export.fitted import FIT_GATE, GATE, Fitted, entry, load
+from affectd.export.fitted import FIT_GATE, SPEECH, Fitted, entry, load
 from affectd.export.parity import check, difference, normalised_speech
+from affectd.train.tables import GATE
 
 CARD: Final = "MODEL_CARD.md"
 ENCODER: Final = "encoder.tflite"
@@ -55,7 +56,7 @@ def export(workdir: Path, folder: Path, weights: str) -> Bundle:
                 bar.update()
             digest = hashlib.sha256(files[f"{name}.tflite"]).hexdigest()
             networks[name] = Network(f"{name}.tflite", digest, parity)
-    of_gate = networks.pop(GATE)
+    of_gate = networks.pop(SPEECH)
     gate = replace(described.gate, sha256=of_gate.sha256, parity=of_gate.parity)
     bundle = replace(described, networks=networks, gate=gate)
     _write(folder, bundle, files, fitted.report)
@@ -66,8 +67,7 @@ def _described(fitted: Fitted) -> Bundle:
     """The bundle without the networks that are yet to be converted."""
     report, (time_steps, width) = fitted.report, fitted.shape
     features = FeatureSpec()
-    encoder = entry(report, "encoder")
-    threshold = entry(report, "gate", "threshold", command=FIT_GATE)
+    threshold = entry(report, GATE, "threshold", command=FIT_GATE)
     content = {
         "format": bundles.FORMAT,
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -80,13 +80,13 @@ def _described(fitted: Fitted) -> Bundle:
         "encoder": {
             "file": ENCODER,
             "sha256": fitted.encoder.sha256,
-            "parity": {"dynamic": encoder["parity"]} if "parity" in encoder else {},
+            "parity": {entry(report, "encoder", "weights"): entry(report, "encoder", "parity")},
             "frames": time_steps,
             "width": width,
             "hop": features.n_frames // time_steps,
         },
         "networks": {},
-        "gate": {"file": f"{GATE}.tflite", "sha256": "", "parity": {}, "threshold": threshold},
+        "gate": {"file": f"{SPEECH}.tflite", "sha256": "", "parity": {}, "threshold": threshold},
         "calibration": {name: entry(report, "systems", name, "calibration") for name in SYSTEMS},
         "corpora": entry(report, "training"),
         "figures": {name: figures(report, name) for name in SYSTEMS},
@@ -109,7 +109,7 @@ def _model(fitted: Fitted, name: str) -> Any:
     from affectd.train import gate
     from affectd.train.networks import NETWORKS, joined
 
-    if name == GATE:
+    if name == SPEECH:
         model = gate.network(fitted.shape)
     else:
         model = joined(NETWORKS[name](fitted.shape, fitted.recipe))

@@ -14,7 +14,7 @@ def run(words: Sequence[str]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """What `affectd export` understands."""
+    """Build the parser of `affectd export`."""
     parser = argparse.ArgumentParser(
         prog="affectd export",
         description="Convert the networks that `affectd train evaluate` and `affectd train gate` "

@@ -5,15 +5,16 @@ from typing import Any, Final
 
 from affectd.export.fitted import FIT_GATE, entry
 from affectd.train.corpora.layouts import LAYOUTS
-from affectd.train.evaluate import FOLDS, LEFT_OUT, TEST_ONLY
+from affectd.train.fits import ENCODED
 from affectd.train.folds import COUNT
+from affectd.train.predictions import FOLDS, LEFT_OUT, TEST_ONLY
+from affectd.train.runs import JOINED
+from affectd.train.tables import COLUMNS, GATE
 
-SYSTEMS: Final = ("cnn", "lstm", "cnn+lstm")
-JOINED: Final = SYSTEMS[-1]
-HEARD: Final = ("heard_0", "heard_20", "heard_20_neutral")
+SYSTEMS: Final = (*ENCODED, JOINED)
 # Names in a bundle of what a report has on the honesty of the networks' doubt.
 DOUBT: Final = {
-    "ece_ravdess": (FOLDS, "ece"),
+    "ece_folds": (FOLDS, "ece"),
     "ece_left_out": (LEFT_OUT, "ece"),
     "ece_test_only": (TEST_ONLY, "ece"),
     "coverage_left_out": (LEFT_OUT, "coverage"),
@@ -30,18 +31,18 @@ def figures(report: dict[str, Any], system: str) -> dict[str, float]:
     """
     measured = entry(report, "systems", system)
     found: dict[str, float] = {}
-    for key in HEARD:
+    for key in COLUMNS:
         uar = entry(measured, "uar", key)
         found |= {f"uar_{key}": uar["mean"], f"uar_{key}_std": uar["std"]}
     for protocol in (LEFT_OUT, TEST_ONLY):
         if protocol in measured:
             mean = entry(measured, protocol, "mean")
-            found |= {f"{protocol}_{key}": mean[key]["mean"] for key in HEARD if key in mean}
+            found |= {f"{protocol}_{key}": mean[key]["mean"] for key in COLUMNS if key in mean}
     doubt = measured.get("doubt", {})
     for name, (protocol, key) in DOUBT.items():
         if key in doubt.get(protocol, {}):
             found[name] = doubt[protocol][key]
-    found["speech_kept"] = entry(report, "gate", "speech_kept", command=FIT_GATE)
+    found["speech_kept"] = entry(report, GATE, "speech_kept", command=FIT_GATE)
     return found
 
 
@@ -49,8 +50,8 @@ def protocols(report: dict[str, Any]) -> Iterator[str]:
     """One sentence for each way in which the networks were measured on people they do not know."""
     measured, tested = entry(report, "systems", JOINED), corpus_name(entry(report, "tested"))
     yield (
-        f"Folds: speakers of {tested}, of whom the networks had learnt nothing, in {COUNT} folds; "
-        f"they had learnt from the other speakers of {tested} and from the other corpora."
+        f"Folds: speakers of {tested}, in {COUNT} folds, each read by networks that had learnt "
+        "from everyone else in the training data."
     )
     if LEFT_OUT in measured:
         yield (
@@ -60,7 +61,7 @@ def protocols(report: dict[str, Any]) -> Iterator[str]:
     if TEST_ONLY in measured:
         yield (
             f"Test-only corpora: {_corpora(measured[TEST_ONLY])}, from which nothing is ever "
-            "learnt, read by the networks that are shipped."
+            "learnt, read by networks that had learnt from all of the training data."
         )
 
 
@@ -69,5 +70,5 @@ def _corpora(protocol: dict[str, Any]) -> str:
 
 
 def corpus_name(key: str) -> str:
-    """What the publishers call a corpus; its own folder's name if it is none of LAYOUTS."""
+    """Name a corpus as its publishers do, or by its folder if it is none of LAYOUTS."""
     return LAYOUTS[key].name if key in LAYOUTS else key

@@ -1,7 +1,7 @@
 """The networks that `affectd train` has fitted to everything, with the report on them."""
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,8 +18,10 @@ from affectd.train.fits import ENCODED, Run, Weights
 from affectd.train.folds import ALL
 from affectd.train.gates import GateRun
 from affectd.train.recipe import Recipe
+from affectd.train.runs import CONFIG, file_of, read_config
+from affectd.train.tables import GATE
 
-GATE: Final = "speech"
+SPEECH: Final = "speech"  # the network that is the gate
 EVALUATE: Final = "affectd train evaluate"
 FIT_GATE: Final = "affectd train gate"
 REPORT: Final = "evaluation"  # folder in the working folder
@@ -40,28 +42,28 @@ class Fitted:
 def load(workdir: Path) -> Fitted:
     """Read and check what `affectd train evaluate` and `affectd train gate` left in a folder.
 
-    Raises ExportError if something is missing, damaged, or does not belong to the rest.
+    Raises AffectdError if something is missing, damaged, or does not belong to the rest.
     """
     report = reports.load(workdir / REPORT)
     encoder = _encoder(workdir, report)
+    runs, gates = workdir / "runs", workdir / "gates"
+    _check_made_of(runs, entry(report, "runs"), EVALUATE)
+    _check_made_of(gates, entry(report, GATE, "runs", command=FIT_GATE), FIT_GATE)
     seed = int(entry(report, "config", "seeds", 0))
-    runs = {name: _run(workdir, name, seed) for name in ENCODED}
-    for name, weights in runs.items():
-        _check_recipe(_path(workdir, name, seed), weights.recipe, report)
-    gate_path = workdir / "gates" / f"gate-{ALL}-seed-{seed}.joblib"
+    cnn_path, lstm_path = (runs / file_of(name, ALL, seed) for name in ENCODED)
+    gate_path = gates / file_of("gate", ALL, seed)
+    cnn, lstm = _run(cnn_path), _run(lstm_path)
     gate_weights, gate_prior = _gate(gate_path)
-    prior = runs["cnn"].prior
-    for path, other in (
-        (_path(workdir, "lstm", seed), runs["lstm"].prior),
-        (gate_path, gate_prior),
-    ):
-        _check_prior(path, prior, other)
-    arrays = {name: of.arrays for name, of in runs.items()} | {GATE: gate_weights}
-    return Fitted(report, encoder, _shape(encoder), runs["cnn"].recipe, prior, arrays)
+    _check_prior(lstm_path, cnn.prior, lstm.prior)
+    _check_prior(gate_path, cnn.prior, gate_prior)
+    weights = {"cnn": cnn.arrays, "lstm": lstm.arrays, SPEECH: gate_weights}
+    return Fitted(report, encoder, _shape(encoder), cnn.recipe, cnn.prior, weights)
 
 
 def entry(report: dict[str, Any], *keys: str | int, command: str = EVALUATE) -> Any:
-    """What a report has under keys, one inside the other; raise ExportError if it lacks it.
+    """Look up an entry of a report by its keys, one inside the other.
+
+    Raises ExportError if the report lacks it.
 
     command: that writes it.
     """
@@ -100,12 +102,7 @@ def _shape(encoder: Encoder) -> tuple[int, int]:
     return int(time), int(width)
 
 
-def _path(workdir: Path, name: str, seed: int) -> Path:
-    return workdir / "runs" / f"{name}-{ALL}-seed-{seed}.joblib"
-
-
-def _run(workdir: Path, name: str, seed: int) -> Weights:
-    path = _path(workdir, name, seed)
+def _run(path: Path) -> Weights:
     run = _stored(path, EVALUATE)
     if not isinstance(run, Run) or run.fitted is None:
         raise ExportError(f"{path} holds no weights; remove it and run `{EVALUATE}` again")
@@ -120,24 +117,30 @@ def _gate(path: Path) -> tuple[list[NDArray[np.float32]], Statistics]:
 
 
 def _stored(path: Path, command: str) -> Any:
-    if not path.exists():
-        raise ExportError(f"{path} does not exist; run `{command}` first")
+    _check_exists(path, command)
     return stored.load(path)
 
 
-def _check_recipe(path: Path, recipe: Recipe, report: dict[str, Any]) -> None:
-    """The figures of the report must be those of networks that were fitted alike."""
-    ours, theirs = asdict(recipe), entry(report, "config", "recipe")
-    for name in dict.fromkeys([*ours, *theirs]):
-        if ours.get(name) != theirs.get(name):
+def _check_exists(path: Path, command: str) -> None:
+    if not path.exists():
+        raise ExportError(f"{path} does not exist; run `{command}` first")
+
+
+def _check_made_of(folder: Path, measured: dict[str, Any], command: str) -> None:
+    """Refuse networks of another recipe, other data or other code than those measured."""
+    _check_exists(folder / CONFIG, command)
+    fitted = read_config(folder)
+    for name in dict.fromkeys([*measured, *fitted]):
+        if fitted.get(name) != measured.get(name):
             raise ExportError(
-                f"{path} was fitted with {name} {ours.get(name)}, the report is of networks with "
-                f"{name} {theirs.get(name)}; run `{EVALUATE}` again with one recipe"
+                f"the networks in {folder} were fitted with {name} {fitted.get(name)}, the report "
+                f"in {REPORT} is of networks with {name} {measured.get(name)}; "
+                f"run `{command}` again"
             )
 
 
 def _check_prior(path: Path, expected: Statistics, found: Statistics) -> None:
-    """A bundle has one normalisation for all its networks."""
+    """Refuse networks that normalise differently: a bundle has one normalisation for all."""
     same = (
         np.array_equal(expected.mean, found.mean),
         np.array_equal(expected.std, found.std),

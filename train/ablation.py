@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from affectd.train.evaluate import predict
 from affectd.train.fits import MAIN, Data
 from affectd.train.folds import WITHOUT, left_out
+from affectd.train.predictions import predict
 from affectd.train.provenance import commit
 from affectd.train.recipe import Recipe
 from affectd.train.runs import JOINED, RunConfig, run_all

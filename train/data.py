@@ -1,12 +1,11 @@
 """From folders of recordings to all that is learnt from and tested with."""
 
+import hashlib
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
-
-import numpy as np
 
 from affectd.daemon.emotion.labels import EMOTIONS
 from affectd.train import rooms, sounds
@@ -120,6 +119,7 @@ def gather(sources: Sources, workdir: Path, jobs: int) -> tuple[Data, list[Corpu
     """
     loaded = corpora(sources)
     test_only = [table.load(path) for path in sources.test_only]
+    _check_unseen(loaded, test_only)
     _check_sounds(sources)
     encoder = prepared(sources.encoder, workdir)
     learnt, tried = surroundings(sources, workdir)
@@ -147,14 +147,27 @@ def gather(sources: Sources, workdir: Path, jobs: int) -> tuple[Data, list[Corpu
     return data, [corpus for corpus, _ in kept]
 
 
+def _check_unseen(learnt: Iterable[Corpus], test_only: Iterable[Corpus]) -> None:
+    """Raise CorpusError if a recording that only tests is learnt from, whatever its name is."""
+    known = {_digest(clip): clip.path for corpus in learnt for clip in corpus.clips}
+    for corpus in test_only:
+        for clip in corpus.clips:
+            if (same := known.get(_digest(clip))) is not None:
+                raise CorpusError(
+                    f"{clip.path} of --test-only is the same file as {same}, which is learnt from; "
+                    "leave it out of one"
+                )
+
+
+def _digest(clip: Clip) -> bytes:
+    return hashlib.sha256(clip.path.read_bytes()).digest()
+
+
 def check_folds(sources: Sources) -> None:
     """Raise CorpusError, before anything long begins, if a fold would test nobody."""
     corpus = corpora(sources)[0]
-    unheard = np.empty(0, np.int64)
-    none = np.empty((0, 1, 1), np.float16)
-    speakers = Examples(none, none, unheard, unheard, unheard, corpus.clips, np.empty(0))
     for fold in range(1, COUNT + 1):
-        if not speakers_tested(speakers, fold):
+        if not speakers_tested(corpus.clips, fold):
             raise CorpusError(
                 f"{corpus.name} has none of the speakers that fold {fold} of {COUNT} tests; "
                 "give the whole corpus"

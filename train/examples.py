@@ -22,11 +22,10 @@ from affectd.daemon.speech.vad import DEFAULT_MODE, RATE_HZ
 from affectd.train import conditions
 from affectd.train.conditions import Trials, Voices
 from affectd.train.corpora.corpus import Clip, Corpus, CorpusError, LeftOut
-from affectd.train.encoder import Encoder, frames_of
+from affectd.train.encoder import MFCC_FRAMES, Encoder, frames_of
 from affectd.train.stored import keep, load
 
 SAMPLED: Final = 97  # of so many utterances one is looked at, to tell examples apart
-SPECTRA: Final = 2  # MFCC frames whose mean is kept for the networks that have no encoder
 SPEC: Final = FeatureSpec()
 
 
@@ -38,7 +37,7 @@ class Examples:
     """
 
     frames: NDArray[np.float16]  # shape (n, time, width), of the encoder; not normalised
-    spectra: NDArray[np.float16]  # shape (n, 2 time, n_mfcc), MFCCs, means of SPECTRA frames
+    spectra: NDArray[np.float16]  # shape (n, time, n_mfcc), mean MFCCs of the same stretches
     count: NDArray[np.int64]  # shape (n,), frames before the padding
     clip: NDArray[np.int64]  # shape (n,), index into clips
     condition: NDArray[np.int64]  # shape (n,), 0 as recorded, others are virtual voices
@@ -76,9 +75,8 @@ class Examples:
         return totals, squares
 
     def spectral(self) -> "Examples":
-        """The same with MFCCs in place of the encoder's frames, and as many of them."""
-        n, time, width = self.frames.shape[0], self.frames.shape[1], self.spectra.shape[2]
-        return replace(self, frames=self.spectra.reshape(n, time, -1, width).mean(axis=2))
+        """The same with MFCCs in place of the encoder's frames."""
+        return replace(self, frames=self.spectra)
 
     def measured(self) -> "Examples":
         """The same, with all that follows from it computed, so that no process does that again."""
@@ -192,11 +190,13 @@ def stored(
 
 
 def _made_of(corpus: Corpus, voices: Voices | Trials, encoder: Encoder) -> str:
-    files = [(clip.path.stat().st_size, clip.path.stat().st_mtime_ns) for clip in corpus.clips]
     clips = [(clip.path, clip.speaker) for clip in corpus.clips]
-    settings = (clips, files, voices, encoder.sha256, SPEC, SegmenterSpec(), DEFAULT_MODE)
-    digest = hashlib.sha256(repr(settings).encode())
-    for source in (*sorted(Path(speech.__file__).parent.glob("*.py")), Path(conditions.__file__)):
+    digest = hashlib.sha256(repr((clips, voices, encoder.sha256)).encode())
+    around = voices.around
+    for path in (*(clip.path for clip in corpus.clips), *around.rooms, *around.noises):
+        digest.update(path.read_bytes())
+    code = sorted(Path(speech.__file__).parent.glob("*.py"))
+    for source in (*code, Path(conditions.__file__), Path(__file__)):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:12]
 
@@ -240,6 +240,13 @@ def _encoded(
     return _Utterance(
         condition=condition,
         frames=encoder(features, count).astype(np.float16),
-        spectra=features.reshape(-1, SPECTRA, SPEC.n_mfcc).mean(axis=1).astype(np.float16),
+        spectra=_thinned(features, count),
         count=frames_of(count),
     )
+
+
+def _thinned(features: NDArray[np.float32], count: int) -> NDArray[np.float16]:
+    """MFCCs, shape (time, n_mfcc), each the mean of the MFCC frames that make one encoder frame."""
+    total = features.reshape(-1, MFCC_FRAMES, SPEC.n_mfcc).sum(axis=1)
+    spoken = np.arange(len(features)).reshape(-1, MFCC_FRAMES) < count
+    return np.asarray(total / np.maximum(spoken.sum(axis=1, keepdims=True), 1), np.float16)

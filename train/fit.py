@@ -43,7 +43,7 @@ def fit(
     batches = Batches(examples, train, prior, recipe, seed)
     _, frames, width = examples.frames.shape
     model = NETWORKS[network]((frames, width), recipe)
-    model.compile(_optimizer(recipe), masked_loss)
+    model.compile(optimizer(recipe), masked_loss)
     losses = run_steps(model, batches.draw, recipe.steps)
     if recipe.averaging:
         model.optimizer.finalize_variable_values(model.trainable_variables)
@@ -63,7 +63,8 @@ def run_steps(model: Any, draw: Callable[[], tuple[Any, Any]], steps: int) -> li
     return [float(np.mean(losses[at : at + NOTED])) for at in range(0, steps, NOTED)]
 
 
-def _optimizer(recipe: Recipe) -> Any:
+def optimizer(recipe: Recipe) -> Any:
+    """AdamW that falls to a rate of 0 and keeps a mean of the weights, as a recipe says."""
     return keras.optimizers.AdamW(
         keras.optimizers.schedules.CosineDecay(recipe.learning_rate, recipe.steps),
         weight_decay=recipe.weight_decay,

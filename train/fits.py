@@ -178,7 +178,8 @@ def _asked(data: Data, fitted: Any, run: Run) -> Run:
     if data.plain is not None:
         rows = held_out(data.plain, int(run.split.removeprefix(FOLD)))
         rows = rows[data.plain.condition[rows] == 0]
-        others["plain"] = answers(fitted, data.plain, rows, MAIN[1:2], run.seed)
+        if rows.size:
+            others["plain"] = answers(fitted, data.plain, rows, MAIN[1:2], run.seed)
     everything = tuple(heard_keys())
     test = answers(fitted, data.examples, parts.test, everything, run.seed)
     return replace(run, test=test, others=others)

@@ -1,6 +1,6 @@
 """Which speakers and corpora train and test: never the same in both."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
-from affectd.train.corpora.corpus import CorpusError
+from affectd.train.corpora.corpus import Clip, CorpusError
 from affectd.train.corpora.layouts import LAYOUTS
 from affectd.train.examples import Examples
 
@@ -65,7 +65,7 @@ def split(examples: Examples, name: str) -> Split:
     kind, _, which = name.partition(" ")
     as_recorded = examples.condition == 0
     if kind == FOLD:
-        tested = np.isin(examples.speaker, speakers_tested(examples, int(which)))
+        tested = np.isin(examples.speaker, speakers_tested(examples.clips, int(which)))
         train = examples.is_learnt & ~tested
         test = tested & (examples.corpus == examples.clips[0].corpus) & as_recorded
     elif kind == WITHOUT:
@@ -81,14 +81,14 @@ def split(examples: Examples, name: str) -> Split:
     return parts
 
 
-def speakers_tested(examples: Examples, fold: int) -> tuple[str, ...]:
-    """The speakers of the first corpus that one of COUNT folds, from 1, tests.
+def speakers_tested(clips: Sequence[Clip], fold: int) -> tuple[str, ...]:
+    """The speakers of the first clip's corpus that one of COUNT folds, from 1, tests.
 
     RAVDESS has EmoBox's folds; the speakers of another corpus are dealt out.
     Raises CorpusError if there are fewer speakers than folds.
     """
-    first = examples.clips[0].corpus
-    speakers = np.unique([clip.speaker for clip in examples.clips if clip.corpus == first])
+    first = clips[0].corpus
+    speakers = np.unique([clip.speaker for clip in clips if clip.corpus == first])
     if first == "ravdess":
         chosen = np.array([f"ravdess_{actor:02}" for actor in EMOBOX[fold - 1]])
         chosen = np.intersect1d(speakers, chosen)

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from affectd.daemon.emotion.bundle import normalise
 from affectd.train.examples import Examples, Statistics
-from affectd.train.fit import run_steps
-from affectd.train.networks import AttentivePooling, Spoken
+from affectd.train.fit import optimizer, run_steps
+from affectd.train.networks import AttentivePooling, Spoken, activated
+from affectd.train.recipe import Recipe
 
 BATCH: Final = 32
 ASKED: Final = 256  # utterances that are normalised at once
@@ -26,16 +27,12 @@ def network(shape: tuple[int, ...]) -> Any:
     sound = keras.Input(shape)
     spoken = Spoken()(sound)
     x = layers.SpatialDropout1D(0.2)(sound)
-    x = layers.Multiply()([_activated(layers.Conv1D(WIDTH, 1, use_bias=False)(x)), spoken])
-    x = _activated(layers.Conv1D(WIDTH, 5, strides=2, padding="same", use_bias=False)(x))
+    x = layers.Multiply()([activated(layers.Conv1D(WIDTH, 1, use_bias=False)(x)), spoken])
+    x = activated(layers.Conv1D(WIDTH, 5, strides=2, padding="same", use_bias=False)(x))
     spoken = layers.MaxPooling1D(2, padding="same")(spoken)
-    x = _activated(layers.Conv1D(WIDTH, 3, padding="same", use_bias=False)(x))
+    x = activated(layers.Conv1D(WIDTH, 3, padding="same", use_bias=False)(x))
     x = layers.Dropout(0.3)(AttentivePooling(32)([x, spoken]))
     return keras.Model(sound, layers.Dense(1, activation="sigmoid")(x), name="speech")
-
-
-def _activated(x: Any) -> Any:
-    return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
 
 
 def fit(
@@ -50,13 +47,8 @@ def fit(
     """Fit the gate to so many batches of rows of speech and of noise, as many of each in all."""
     keras.utils.set_random_seed(seed)
     model = network(speech.frames.shape[1:])
-    rate = keras.optimizers.schedules.CosineDecay(1e-3, steps)
-    model.compile(
-        keras.optimizers.AdamW(
-            rate, weight_decay=0.02, use_ema=True, ema_momentum=0.99, ema_overwrite_frequency=None
-        ),
-        "binary_crossentropy",
-    )
+    recipe = Recipe(steps=steps, learning_rate=1e-3, averaging=0.99)
+    model.compile(optimizer(recipe), "binary_crossentropy")
     pairs = _Pairs(speech, speech_rows, noise, noise_rows, prior, seed)
     run_steps(model, pairs.draw, steps)
     model.optimizer.finalize_variable_values(model.trainable_variables)

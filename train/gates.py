@@ -16,7 +16,10 @@ from affectd.train.examples import Examples, Statistics, digest, statistics
 from affectd.train.fits import Data, dealt, held_out, quiet_one_thread, spoken, taught
 from affectd.train.folds import ALL, FOLD, split
 from affectd.train.provenance import commit
+from affectd.train.stored import code_digest
 
+# The modules beside this one that a gate depends on; with others, gates that are kept are refused.
+FITTING: Final = ("examples", "fit", "fits", "folds", "gate", "gates", "networks")
 HOUR_S: Final = 3600
 NOISE_PER_HOUR: Final = 0.5  # household noises that pass the gate
 DRAWN: Final = 99  # thresholds of the curve of what each would let through
@@ -35,7 +38,6 @@ class GateRun:
     p: dict[str, NDArray[np.float64]] = field(default_factory=dict)  # of the rows, that of speech
     fitted: list[NDArray[np.float32]] = field(default_factory=list)  # weights of gate.network
     prior: Statistics | None = None  # that the weights normalise with
-    took_s: float = 0.0  # to fit and to ask, on one thread
 
     @property
     def fold(self) -> int:
@@ -43,12 +45,17 @@ class GateRun:
         return int(self.split.removeprefix(FOLD))
 
 
+def made_of(data: Data, steps: int) -> dict[str, Any]:
+    """Describe the gates of one folder: all have the same steps, data and code."""
+    everything = digest(data.examples, data.trials, data.noise, data.plain)
+    return {"gate_steps": steps, "data": everything, "code": code_digest(FITTING)}
+
+
 def fit_gate(data: Data, name: str, seed: int, steps: int) -> GateRun:
     """Fit the gate without the speakers and the sounds that the split tests.
 
     name: a fold's, or ALL.
     """
-    began = time.monotonic()
     quiet_one_thread()
     from affectd.train import gate
 
@@ -62,21 +69,18 @@ def fit_gate(data: Data, name: str, seed: int, steps: int) -> GateRun:
     noise_rows = np.flatnonzero(noise.is_learnt & ~is_held)
     model = gate.fit(examples, rows, noise, noise_rows, prior, steps, seed)
     if name == ALL:
-        weights = model.get_weights()
-        took_s = time.monotonic() - began
-        return GateRun(name, seed, fitted=weights, prior=prior, took_s=took_s)
+        return GateRun(name, seed, fitted=model.get_weights(), prior=prior)
     held = _held(data, name)
     return GateRun(
         split=name,
         seed=seed,
         rows={kind: of for kind, (_, of) in held.items()},
         p={kind: gate.probabilities(model, *of, prior) for kind, of in held.items()},
-        took_s=time.monotonic() - began,
     )
 
 
 def _held(data: Data, name: str) -> dict[str, tuple[Examples, NDArray[np.int64]]]:
-    """What a fold's gate has not learnt from: examples and rows of them, by kind."""
+    """Give examples, and rows of them, that a fold's gate has not learnt from, by kind."""
     tested, fold = split(data.examples, name).test, GateRun(name, 0).fold
     held = {"speech": (data.examples, tested)}
     for kind, sounds in (("noise", data.noise), ("plain", data.plain)):
@@ -89,7 +93,7 @@ def _held(data: Data, name: str) -> dict[str, tuple[Examples, NDArray[np.int64]]
 
 
 def measure(data: Data, runs: Sequence[GateRun], steps: int) -> dict[str, Any]:
-    """What the gates of the folds let through, each at the threshold of the other folds' noises.
+    """Measure what the gates of the folds let through, at the threshold of other folds' noises.
 
     Sounds and plain speech are those that a fold has not taught to its gate, as recorded: their
     virtual voices lie in rooms and noises that are learnt from. Of what passes the networks call
@@ -115,11 +119,10 @@ def measure(data: Data, runs: Sequence[GateRun], steps: int) -> dict[str, Any]:
     return {
         "commit": commit(),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "fitted_s": round(sum(run.took_s for run in runs)),
         "folds": len(open_at),
         "seeds": len({gate.seed for gate in gates}),
         "steps": steps,
-        "noise": digest(noise),
+        "runs": made_of(data, steps),
         "threshold": gate_threshold(noise, gates),
         "household": noise.clips[0].corpus,
         "speech_kept": float(np.mean(speech)),
@@ -153,7 +156,7 @@ def gate_threshold(noise: Examples, gates: Sequence[GateRun], without: int | Non
 def _by_condition(
     trials: Examples, gate: GateRun, passed: NDArray[np.bool_]
 ) -> Iterator[tuple[str, float]]:
-    """What passes under each trying condition in which an utterance was heard."""
+    """Give the share that passes under each trying condition in which there is an utterance."""
     condition = trials.condition[gate.rows["trials"]]
     for number, name in enumerate(Trials.NAMES):
         if (here := condition == number).any():
@@ -163,7 +166,7 @@ def _by_condition(
 def _counted(
     sounds: Examples, gate: GateRun, rows: NDArray[np.int64], passed: NDArray[np.bool_]
 ) -> dict[str, dict[str, float]]:
-    """By corpus, what of a fold's sounds as recorded is heard and what passes."""
+    """Count, by corpus, the utterances in a fold's sounds as recorded, and those that pass."""
     as_recorded = sounds.condition[rows] == 0
     clips = np.flatnonzero(dealt(sounds) == gate.fold)
     counts = {}
@@ -184,7 +187,7 @@ def _summed(of_runs: list[dict[str, float]]) -> dict[str, float]:
 
 
 def _curve(data: Data, noise: Examples, gates: Sequence[GateRun]) -> dict[str, list[float]]:
-    """What every threshold would let through: shares of utterances, by kind."""
+    """Give the share of utterances that every threshold would let through, by kind."""
     of_kind: dict[str, list[NDArray[np.float64]]] = {}
     for gate in gates:
         of_kind.setdefault("test actors", []).append(gate.p["speech"])

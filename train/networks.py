@@ -96,7 +96,7 @@ def cnn(shape: tuple[int, int], recipe: Recipe) -> Any:
             y = layers.Conv1D(
                 recipe.width, 3, padding="same", dilation_rate=dilation, use_bias=False
             )(x)
-            x = layers.Add()([x, _activated(y)])
+            x = layers.Add()([x, activated(y)])
         answers.append(_emotions(x, spoken, whole, recipe))
     return _members(sound, answers, "cnn")
 
@@ -123,11 +123,12 @@ def _heard(sound: Any, recipe: Recipe) -> tuple[Any, Any, Any]:
     whole = layers.BatchNormalization()(AttentivePooling(0)([x, spoken]))
     x = layers.AveragePooling1D(2, padding="same")(x)
     spoken = layers.MaxPooling1D(2, padding="same")(spoken)
-    x = _activated(layers.Conv1D(recipe.width, 1, use_bias=False)(x))
+    x = activated(layers.Conv1D(recipe.width, 1, use_bias=False)(x))
     return layers.Multiply()([x, spoken]), spoken, whole
 
 
-def _activated(x: Any) -> Any:
+def activated(x: Any) -> Any:
+    """Normalise over the batch and cut off below 0."""
     return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
 
 

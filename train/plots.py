@@ -15,9 +15,11 @@ from sklearn.metrics import ConfusionMatrixDisplay
 from affectd.daemon.emotion.labels import EMOTIONS
 from affectd.train.adaptation import HEARD
 from affectd.train.corpora.corpus import Clip
-from affectd.train.evaluate import FOLDS, Calibrated, Evaluation
+from affectd.train.doubt import Calibrated
+from affectd.train.evaluate import Evaluation
 from affectd.train.fit import NOTED
 from affectd.train.fits import BASELINES, ENCODED, SERVED, Data
+from affectd.train.predictions import FOLDS
 from affectd.train.runs import JOINED
 from affectd.train.scores import calibration_error, reliability, risk_coverage
 from affectd.train.tables import COLUMNS, LANGUAGES, RAVDESS, TITLES
@@ -27,9 +29,8 @@ PEOPLE: Final = 0.67  # who listen to RAVDESS
 # Accuracy of the ancestor's networks on RAVDESS: as published, with a random split of oversampled
 # clips, and on unseen actors. Source: train/README.md, The ancestor's protocol.
 ANCESTOR: Final = {"mlp": (0.47, 0.336), "lstm": (0.51, 0.268), "cnn": (0.60, 0.361)}
-ANSWERED: Final = np.linspace(
-    0.05, 1, 96
-)  # of utterances answered, where the share of errors is drawn
+# Shares of utterances answered at which the share of errors is drawn.
+ANSWERED: Final = np.linspace(0.05, 1, 96)
 
 
 def draw(folder: Path, data: Data, evaluations: Sequence[Evaluation]) -> None:
@@ -96,7 +97,7 @@ def way(evaluations: Sequence[Evaluation], path: Path) -> None:
         axes.annotate(f" {label}", (100 * share, -0.7), fontsize="small")
     axes.set_yticks(np.arange(len(names)), names)
     axes.set(
-        title="RAVDESS, from the ancestor to here (after 20 utterances of a voice)",
+        title=f"RAVDESS, from the ancestor to here ({COLUMNS[SERVED]} of a voice)",
         xlabel="accuracy / %",
         xlim=(0, 100),
         ylim=(len(names) - 0.4, -1.2),
@@ -161,7 +162,9 @@ def confusion(evaluation: Evaluation, path: Path) -> None:
     figure, axes = plt.subplots(figsize=(7, 6))
     _matrix(axes, evaluation.figures["confusion"])
     uar = evaluation.figures["uar"][SERVED]["mean"]
-    axes.set_title(f"{evaluation.system}: UAR {100 * uar:.1f} % on unseen speakers, 20 heard")
+    axes.set_title(
+        f"{evaluation.system}: UAR {100 * uar:.1f} % on unseen speakers, {COLUMNS[SERVED]}"
+    )
     _save(figure, path)
 
 
@@ -180,7 +183,7 @@ def confusion_corpora(evaluation: Evaluation, path: Path) -> None:
     for axes, (name, of) in zip(panes.flat, shown.items(), strict=False):
         _matrix(axes, of["confusion"])
         uar = 100 * of["uar"][SERVED]["mean"]
-        axes.set_title(f"{name}\nUAR {uar:.1f} %, 20 heard", fontsize="medium")
+        axes.set_title(f"{name}\nUAR {uar:.1f} %, {COLUMNS[SERVED]}", fontsize="medium")
         axes.set(xlabel="", ylabel="")
     _save(figure, path)
 
@@ -206,8 +209,11 @@ def speakers(evaluation: Evaluation, path: Path) -> None:
     figure, axes = plt.subplots(figsize=(9, 4))
     axes.bar(list(uars), [100 * uar for uar in uars.values()])
     axes.tick_params(axis="x", rotation=90)
-    axes.set(title=f"{evaluation.system}: each unseen speaker, 20 heard", ylabel="UAR / %")
-    axes.set(ylim=(0, 100))
+    axes.set(
+        title=f"{evaluation.system}: each unseen speaker, {COLUMNS[SERVED]}",
+        ylabel="UAR / %",
+        ylim=(0, 100),
+    )
     _save(figure, path)
 
 
@@ -285,8 +291,11 @@ def trials(evaluation: Evaluation, path: Path) -> None:
     drawn = axes.barh(list(table), [100 * one["uar"] for one in table.values()])
     axes.bar_label(drawn, fmt="%.1f", padding=3)
     axes.invert_yaxis()
-    axes.set(title=f"{evaluation.system} under trying conditions, 20 heard", xlabel="UAR / %")
-    axes.set(xlim=(0, 100))
+    axes.set(
+        title=f"{evaluation.system} under trying conditions, {COLUMNS[SERVED]}",
+        xlabel="UAR / %",
+        xlim=(0, 100),
+    )
     _save(figure, path)
 
 

@@ -9,17 +9,24 @@ from typing import Any, Final
 
 from affectd.daemon.errors import AffectdError
 from affectd.train.corpora.corpus import Corpus
+from affectd.train.corpora.kept_out import KEPT_OUT_SENTENCES, KEPT_OUT_SPEAKERS
 from affectd.train.encoder import EncoderSpec
-from affectd.train.evaluate import FOLDS, LEFT_OUT, TEST_ONLY, Evaluation
+from affectd.train.evaluate import Evaluation
 from affectd.train.examples import digest
 from affectd.train.fits import BASELINES, ENCODED, Data
+from affectd.train.predictions import FOLDS, LEFT_OUT, TEST_ONLY
 from affectd.train.provenance import commit
-from affectd.train.runs import JOINED, RunConfig
+from affectd.train.runs import JOINED, RunConfig, made_of
 from affectd.train.silence import utterances_an_hour
+from affectd.train.stored import write_text
 from affectd.train.tables import ABLATION, COLUMNS, GATE, markdown
 
 FILE: Final = "report.json"
 KEYS: Final = {"systems", "tested", "config", "encoder", "silence", "fitted_s", "data"}
+HONESTY: Final = (
+    *("ece", "ece_pooled", "coverage", "unknown", "accuracy_if_known"),
+    "accuracy_if_known_of_its_emotions",
+)
 COMMITTED: Final = Path(__file__).parent / "results"
 BESIDE: Final = (GATE, ABLATION)  # each in a file of its own beside the report
 DIGITS: Final = 4  # of the figures in a summary
@@ -54,12 +61,12 @@ def write(
     """
     from affectd.train import plots
 
-    folder.mkdir(parents=True, exist_ok=True)
     report = {
         "commit": commit(),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "fitted_s": round(made.fitted_s),
         "config": asdict(made.config),
+        "runs": made_of(made.config, data),
         "encoder": {
             "file": data.encoder.path.name,
             "sha256": data.encoder.sha256,
@@ -70,17 +77,21 @@ def write(
         "tested": data.examples.clips[0].corpus,
         "corpora": [corpus.report() for corpus in made.corpora],
         "training": [_source(corpus) for corpus in made.corpora],
+        "kept_out": {
+            "speakers": sorted(KEPT_OUT_SPEAKERS),
+            "sentences": sorted(KEPT_OUT_SENTENCES),
+        },
         "utterances": made.utterances,
         "systems": {evaluation.system: evaluation.figures for evaluation in evaluations},
         "silence": utterances_an_hour(),
     }
-    (folder / FILE).write_text(json.dumps(report, indent=1) + "\n")
+    _write_json(report, folder / FILE)
     plots.draw(folder, data, evaluations)
-    return _tell(folder)
+    return _write_markdown(folder)
 
 
 def _source(corpus: Corpus) -> dict[str, Any]:
-    """What a bundle says of a corpus that its networks have learnt from."""
+    """Describe a corpus, as in a bundle: what the networks have learnt from it."""
     learnt = [clip for clip in corpus.clips if clip.is_learnt]
     return {
         "name": corpus.name,
@@ -97,20 +108,23 @@ def put_beside(folder: Path, name: str, data: Data, result: dict[str, Any]) -> N
     name: one of BESIDE. Raises ReportError, and keeps nothing, if there is a report of other
     recordings.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
     kept = {"data": digest(data.examples), "result": result}
-    is_told = (folder / FILE).exists()
-    if is_told:
+    has_report = (folder / FILE).exists()
+    if has_report:
         _check(path, kept, _report(folder))
-    path.write_text(json.dumps(kept, indent=1) + "\n")
-    if is_told:
-        _tell(folder)
+    _write_json(kept, path)
+    if has_report:
+        _write_markdown(folder)
 
 
-def _tell(folder: Path) -> dict[str, Any]:
+def _write_json(content: dict[str, Any], path: Path) -> None:
+    write_text(json.dumps(content, indent=1) + "\n", path)
+
+
+def _write_markdown(folder: Path) -> dict[str, Any]:
     report = load(folder)
-    (folder / "report.md").write_text(markdown(report))
+    write_text(markdown(report), folder / "report.md")
     return report
 
 
@@ -178,7 +192,7 @@ def summary(report: dict[str, Any]) -> dict[str, Any]:
             **{protocol: _corpora(joined.get(protocol)) for protocol in (LEFT_OUT, TEST_ONLY)},
             **{
                 figure: {name: doubt.get(key, {}).get(figure) for name, key in named.items()}
-                for figure in ("ece", "ece_pooled", "coverage", "unknown", "accuracy_if_known")
+                for figure in HONESTY
             },
             "gate": _gate(report.get(GATE)),
             "same_at_any_gain": joined.get("same_at_any_gain"),

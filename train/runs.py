@@ -1,6 +1,5 @@
 """Fitting every network on every fold with every seed: in parallel, and resumed where it ended."""
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,23 +11,21 @@ from typing import Any, Final
 import joblib
 from tqdm.auto import tqdm
 
-from affectd.daemon.emotion import bundle, voice
 from affectd.daemon.emotion.decision import combine
 from affectd.daemon.errors import AffectdError
-from affectd.daemon.speech import mfcc
+from affectd.train import gates
 from affectd.train.examples import digest
 from affectd.train.fits import BASELINES, ENCODED, Answers, Data, Run, fit_one
 from affectd.train.folds import ALL, FOLD, names, split
-from affectd.train.gates import GateRun, fit_gate
 from affectd.train.recipe import Recipe
-from affectd.train.stored import keep, load
+from affectd.train.stored import code_digest, keep, load, write_text
 
 JOINED: Final = "cnn+lstm"
 # The modules beside this one that fits depend on; with others, runs that are kept are refused.
 FITTING: Final = (
     *("adaptation", "batches", "classical", "examples", "fit", "fits", "folds", "networks"),
 )
-FITTING_GATES: Final = ("examples", "fit", "fits", "folds", "gate", "gates", "networks")
+CONFIG: Final = "config.json"  # in a folder of runs: what all of them are made of
 
 
 class RunError(AffectdError):
@@ -37,7 +34,7 @@ class RunError(AffectdError):
 
 @dataclass(frozen=True, slots=True)
 class RunConfig:
-    """What is fitted, and how often."""
+    """Which systems are fitted, how, on which splits, and with which seeds."""
 
     systems: tuple[str, ...] = (*ENCODED, *BASELINES)
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -63,14 +60,12 @@ def run_all(
     """
     for name in {name for _, name, _ in config.tasks(data)}:
         split(data.examples, name)  # which says at once what is missing
-    _check_folder(folder, _made_of(config, data))
+    _check_folder(folder, made_of(config, data))
     data.examples.measured()
     if set(config.systems) & set(BASELINES):
         data.spectral  # noqa: B018 -- computed here, and shared
     tasks = {
-        folder / f"{system} {name} seed {seed}.joblib".replace(" ", "-"): (
-            *(system, name, seed, config.recipe),
-        )
+        folder / file_of(system, name, seed): (system, name, seed, config.recipe)
         for system, name, seed in config.tasks(data)
     }
     runs: list[Run] = _all(fit_one, data, tasks, jobs, scheduler)
@@ -84,17 +79,15 @@ def run_gates(
     folder: Path,
     jobs: int,
     scheduler: str | None = None,
-) -> list[GateRun]:
+) -> list[gates.GateRun]:
     """The same for the speech gate: every fold with every seed, and one fitted on everything."""
-    everything = digest(data.examples, data.trials, data.noise, data.plain)
-    made = {"gate_steps": steps, "data": everything, "code": _code(FITTING_GATES)}
-    _check_folder(folder, made)
+    _check_folder(folder, gates.made_of(data, steps))
     folds = [name for name in names(data.examples) if name.startswith(FOLD)]
     tasks = {
-        folder / f"gate {name} seed {seed}.joblib".replace(" ", "-"): (name, seed, steps)
+        folder / file_of("gate", name, seed): (name, seed, steps)
         for seed, name in [*product(config.seeds, folds), (config.seeds[0], ALL)]
     }
-    return _all(fit_gate, data, tasks, jobs, scheduler)
+    return _all(gates.fit_gate, data, tasks, jobs, scheduler)
 
 
 def _all(
@@ -145,36 +138,39 @@ def _workers(scheduler: str | None, jobs: int, data: Data) -> Iterator[None]:
         yield
 
 
-def _made_of(config: RunConfig, data: Data) -> dict[str, Any]:
-    """Runs in one folder share recipe, data and code; systems, splits and seeds may be added."""
+def file_of(system: str, name: str, seed: int) -> str:
+    """Name the file that keeps a run of a system on a split."""
+    return f"{system} {name} seed {seed}.joblib".replace(" ", "-")
+
+
+def made_of(config: RunConfig, data: Data) -> dict[str, Any]:
+    """Describe the runs of one folder: all have the same recipe, data and code.
+
+    Systems, splits and seeds may be added.
+    """
     heard = digest(data.examples, data.test_only, data.trials, data.plain)
-    return {**asdict(config.recipe), "data": heard, "code": _code(FITTING)}
+    return {**asdict(config.recipe), "data": heard, "code": code_digest(FITTING)}
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read what the runs in a folder are made of. Raises RunError if that is damaged."""
+    path = folder / CONFIG
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, TypeError, ValueError) as error:
+        raise RunError(f"{path} is damaged ({error}); remove {folder} and run again") from error
 
 
 def _check_folder(folder: Path, ours: dict[str, Any]) -> None:
-    path = folder / "config.json"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(ours, indent=2) + "\n")
+    if not (folder / CONFIG).exists():
+        write_text(json.dumps(ours, indent=2) + "\n", folder / CONFIG)
         return
-    try:
-        theirs = dict(json.loads(path.read_text()))
-    except (TypeError, ValueError) as error:
-        raise RunError(f"{path} is damaged ({error}); remove {folder} and run again") from error
+    theirs = read_config(folder)
     if differ := [name for name, value in ours.items() if theirs.get(name) != value]:
         raise RunError(
             f"{folder} holds runs of another configuration (it differs in {', '.join(differ)}); "
             "name another --workdir, or remove that folder"
         )
-
-
-def _code(modules: Sequence[str]) -> str:
-    """The code that a fit depends on, in short."""
-    whole = hashlib.sha256()
-    daemon = [Path(file) for file in (bundle.__file__, mfcc.__file__, voice.__file__)]
-    for source in (*daemon, *(Path(__file__).with_name(f"{name}.py") for name in modules)):
-        whole.update(source.read_bytes())
-    return whole.hexdigest()[:12]
 
 
 def _joined(runs: Sequence[Run]) -> Iterator[Run]:

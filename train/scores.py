@@ -53,11 +53,11 @@ def bootstrap(
     counts = np.array(of_speaker)[drawn].sum(axis=1)  # (RESAMPLES, 8, 9)
     right = np.diagonal(counts, axis1=1, axis2=2)
     asked, answered = counts.sum(axis=2), counts.sum(axis=1)[:, : len(EMOTIONS)]
-    known = asked.sum(axis=0) > 0  # emotions that there are
+    is_drawn = asked > 0  # emotions that the drawn speakers have; there is a mean over these
     figures = {
-        "uar": (right / np.maximum(asked, 1))[:, known].mean(axis=1),
+        "uar": (right / np.maximum(asked, 1)).mean(axis=1, where=is_drawn),
         "accuracy": right.sum(axis=1) / asked.sum(axis=1),
-        "macro_f1": (2 * right / np.maximum(asked + answered, 1))[:, known].mean(axis=1),
+        "macro_f1": (2 * right / np.maximum(asked + answered, 1)).mean(axis=1, where=is_drawn),
     }
     return {
         name: (float(np.quantile(values, 0.025)), float(np.quantile(values, 0.975)))

@@ -1,12 +1,12 @@
 """The report for a person, in Markdown: from its figures alone."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from affectd.daemon.emotion.labels import EMOTIONS
 from affectd.train.conditions import Trials
-from affectd.train.evaluate import FOLDS, LEFT_OUT, TEST_ONLY
-from affectd.train.fits import BASELINES, ENCODED, NOTHING, QUIET, SERVED
+from affectd.train.fits import BASELINES, ENCODED, HEARD_BY_NODE, NOTHING, QUIET, SERVED
+from affectd.train.predictions import FOLDS, LEFT_OUT, TEST_ONLY
 from affectd.train.runs import JOINED
 from affectd.train.silence import MINUTES
 
@@ -14,8 +14,16 @@ from affectd.train.silence import MINUTES
 GATE: Final = "gate"
 ABLATION: Final = "ablation"
 RAVDESS: Final = "ravdess"
-COLUMNS: Final = {NOTHING: "nothing heard", SERVED: "20 heard", QUIET: "20 neutral"}
-HEAD: Final = (*(f"UAR, {label}" for label in COLUMNS.values()), "95 % interval, 20 heard")
+KNOWN: Final = ("unknown", "accuracy_if_known", "accuracy_if_known_of_its_emotions")
+COLUMNS: Final = {
+    NOTHING: "nothing heard",
+    SERVED: f"{HEARD_BY_NODE} heard",
+    QUIET: f"{HEARD_BY_NODE} neutral or calm",
+}
+HEAD: Final = (
+    *(f"UAR, {label}" for label in COLUMNS.values()),
+    f"95 % interval, {COLUMNS[SERVED]}",
+)
 GENDERS: Final = {"f": "women", "m": "men"}
 LANGUAGES: Final = {
     RAVDESS: "English",
@@ -33,37 +41,59 @@ LANGUAGES: Final = {
 }
 TITLES: Final = {LEFT_OUT: "Corpora left out", TEST_ONLY: "Test-only corpora"}
 QUESTIONS: Final = {
-    FOLDS: "Each fold tests some speakers of a corpus; the networks learn from its other speakers "
-    "and from the other corpora. It asks how well they read an unknown voice in recordings like "
-    "those that they learn from.",
+    FOLDS: "Each fold tests some speakers of a corpus; the networks learn from everyone else. It "
+    "asks how well they read an unknown voice in recordings like those that they learn from.",
     LEFT_OUT: "Each corpus is left out in turn, and networks that learn from the others are tested "
     "on it. It asks how well they read unknown voices in an unknown room, through an unknown "
     "microphone and perhaps in an unknown language, as in every household.",
     TEST_ONLY: "Networks that learn from all training corpora, as the shipped ones do, are tested "
-    "on corpora that nothing learns from. It asks how well the shipped networks read recordings "
-    "that no choice was made by.",
+    "on corpora that no weight and no threshold depends on. It asks how well the shipped networks "
+    "read recordings of other people and places.",
 }
 EXPLANATION: Final = (
-    "All figures are percent, means over the seeds ± their standard deviation. UAR is the "
-    "unweighted average recall: the mean over the emotions of the share of clips that are "
-    "recognised. Before a clip is read, the normalisation has heard nothing of its voice, 20 other "
-    "utterances, or 20 neutral or calm ones; figures that name none of these are after 20. "
+    "Shares are in percent: means over the seeds, with ± standard deviation if there are several. "
+    "UAR is the unweighted average recall: the mean over the emotions of the share of clips that "
+    "are recognised. Before a clip is read, the normalisation has heard nothing of its voice, "
+    f"{HEARD_BY_NODE} other utterances, or {HEARD_BY_NODE} neutral or calm ones; figures that name "
+    f"none of these are after {HEARD_BY_NODE}. "
     f"Intervals hold 95 % of bootstraps over the speakers. {', '.join(BASELINES)} read MFCCs "
     "without the encoder."
 )
 
 
-def grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
+def grid(head: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
+    """Write a Markdown table."""
+    lines = (head, ["---"] * len(head), *rows)
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def percent(share: float | None) -> str:
+    """Write a share in percent; nothing if there is none."""
+    return "" if share is None else f"{100 * share:.1f}"
+
+
+def spread(figure: dict[str, Any]) -> str:
+    """Write mean and standard deviation of a share over the seeds, in percent."""
+    deviation = f" ± {percent(figure['std'])}" if figure["std"] else ""  # none of a single seed
+    return f"{percent(figure['mean'])}{deviation}"
+
+
+def counted(number: int, thing: str) -> str:
+    """Write a number of things: `1 seed`, `3 seeds`."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def calibrating(figures: Mapping[str, Any]) -> str:
+    """Name the recordings that calibrate a system, as `evaluate.calibration_sources` has them."""
+    return "left-out corpora" if LEFT_OUT in figures else "folds"
 
 
 def table(report: dict[str, Any]) -> str:
-    """A Markdown table of the folds, a line a system, in percent."""
+    """Write a Markdown table of the folds, a line a system, in percent."""
     return grid(
         ("system", *HEAD, "accuracy", "macro-F1"),
         (
-            [name, *_uars(of["uar"]), *map(_spread, (of["accuracy"], of["macro_f1"]))]
+            [name, *_uars(of["uar"]), *map(spread, (of["accuracy"], of["macro_f1"]))]
             for name, of in report["systems"].items()
         ),
     )
@@ -72,26 +102,17 @@ def table(report: dict[str, Any]) -> str:
 def _uars(uar: dict[str, Any]) -> list[str]:
     """Cells of the main columns, and of the interval after 20 utterances if there is one."""
     ends = uar[SERVED].get("interval")
-    return [*(_spread(uar[key]) for key in COLUMNS), " to ".join(map(_percent, ends or ()))]
-
-
-def _spread(figure: dict[str, Any]) -> str:
-    spread = f" ± {100 * figure['std']:.1f}" if figure["std"] else ""  # none of a single seed
-    return f"{_percent(figure['mean'])}{spread}"
-
-
-def _percent(share: float | None) -> str:
-    return "" if share is None else f"{100 * share:.1f}"
+    return [*(spread(uar[key]) for key in COLUMNS), " to ".join(map(percent, ends or ()))]
 
 
 def markdown(report: dict[str, Any]) -> str:
-    """The whole report for a person."""
+    """Write the whole report for a person."""
     config, systems, tested = report["config"], report["systems"], report["tested"]
     joined = systems.get(JOINED, {})
     way = "![the way here](way.png) " if tested == RAVDESS else ""
     parts = [
         "# Evaluation on unseen speakers and corpora",
-        f"{len(config['seeds'])} seed(s); commit "
+        f"{counted(len(config['seeds']), 'seed')}; commit "
         f"{report['commit']}, {report['finished']}; the fits took "
         f"{report['fitted_s'] / 3600:.1f} hours of one thread.",
         EXPLANATION,
@@ -128,8 +149,8 @@ def _corpora_table(systems: dict[str, Any], protocol: str) -> str:
     head = ("corpus", "language", "clips", "chance", *HEAD, "arousal", "valence")
     rows = [
         [
-            *(name, LANGUAGES.get(name, ""), str(of["clips"]), _percent(of["chance"])),
-            *(*_uars(of["uar"]), _percent(of.get("arousal")), _percent(of.get("valence"))),
+            *(name, LANGUAGES.get(name, ""), of["clips"], percent(of["chance"])),
+            *(*_uars(of["uar"]), percent(of.get("arousal")), percent(of.get("valence"))),
         ]
         for name, of in systems[JOINED][protocol]["corpora"].items()
     ]
@@ -142,7 +163,7 @@ def _corpora_table(systems: dict[str, Any], protocol: str) -> str:
 
 
 def _joined(tested: str, figures: dict[str, Any]) -> list[str]:
-    """What only CNN and LSTM together are asked."""
+    """Write the sections on CNN and LSTM together."""
     parts = [
         "## CNN and LSTM together, by emotion and gender",
         "Recall of each emotion, and UAR of each gender.",
@@ -153,8 +174,8 @@ def _joined(tested: str, figures: dict[str, Any]) -> list[str]:
         calibration = figures["calibration"]
         parts += [
             "## Calibration",
-            "Temperature, the threshold of `unknown` and prediction sets are calibrated on corpora "
-            "that are left out. No corpus is calibrated on its own recordings. The shipped "
+            "Temperature, the threshold of `unknown` and prediction sets are calibrated on the "
+            f"{calibrating(figures)}. No corpus is calibrated on its own recordings. The shipped "
             f"temperature is {calibration['temperature']:.2f}, the threshold "
             f"{calibration['threshold']:.3f}; the sets are meant to hold the right emotion in "
             f"{100 * calibration['coverage']:.0f} % of the readings.",
@@ -168,12 +189,13 @@ def _joined(tested: str, figures: dict[str, Any]) -> list[str]:
             grid(
                 ("condition", "UAR", "clips without an utterance"),
                 (
-                    (name, _spread({"mean": of["uar"]} | of), _percent(of["not_heard"]))
+                    (name, spread({"mean": of["uar"]} | of), percent(of["not_heard"]))
                     for name, of in figures["trials"].items()
                 ),
             ),
-            f"{_percent(figures['same_at_any_gain'])} % of the clips are read as the same emotion "
-            f"at every gain ({names}).",
+            f"With {COLUMNS[NOTHING]}, {percent(figures['same_at_any_gain'])} % of the clips that "
+            "give an utterance as recorded are read as the same emotion at every gain "
+            f"({names}).",
             "![trying conditions](trials.png)",
         ]
     if "plain" in figures:
@@ -182,7 +204,7 @@ def _joined(tested: str, figures: dict[str, Any]) -> list[str]:
             "## Plain speech",
             f"Of {plain['utterances']} utterances that people read or say without acting, summed "
             f"over the seeds, {plain['readings']} are read as some emotion, and "
-            f"{_percent(plain['emotional_share'])} % of these as another than neutral or calm.",
+            f"{percent(plain['emotional_share'])} % of these as another than neutral or calm.",
         ]
     return parts
 
@@ -196,8 +218,8 @@ def _groups_table(tested: str, figures: dict[str, Any]) -> str:
         (
             [
                 name,
-                *(_percent(of["per_class"].get(emotion)) for emotion in EMOTIONS),
-                *(_percent(of["per_gender"].get(gender)) for gender in GENDERS),
+                *(percent(of["per_class"].get(emotion)) for emotion in EMOTIONS),
+                *(percent(of["per_gender"].get(gender)) for gender in GENDERS),
             ]
             for name, of in corpora.items()
         ),
@@ -207,15 +229,15 @@ def _groups_table(tested: str, figures: dict[str, Any]) -> str:
 def _honesty_table(tested: str, doubt: dict[str, Any]) -> str:
     head = ["utterances of", "calibration error", "accuracy", "coverage", "emotions a set"]
     return grid(
-        [*head, "unknown", "accuracy if known"],
+        [*head, "unknown", "accuracy if known", "if known, of its emotions"],
         (
             [
                 name,
                 f"{of['ece']:.3f}"
                 + (f" ({of['ece_pooled']:.3f} pooled)" if "corpora" in of else ""),
-                *map(_percent, (of["accuracy"], of["coverage"])),
+                *map(percent, (of["accuracy"], of["coverage"])),
                 f"{of['set_size']:.2f}",
-                *map(_percent, (of["unknown"], of["accuracy_if_known"])),
+                *map(percent, (of[key] for key in KNOWN)),
             ]
             for name, of in _honesties(tested, doubt)
         ),
@@ -247,7 +269,7 @@ def _made_of(report: dict[str, Any]) -> list[str]:
 
 
 def gate_section(gate: dict[str, Any]) -> str:
-    """What the speech gate lets through."""
+    """Write the section on the speech gate, without its title."""
     sounds = grid(
         ("sounds", "hours", "utterances", "passed the gate", "an hour"),
         (
@@ -258,15 +280,15 @@ def gate_section(gate: dict[str, Any]) -> str:
             for name, of in gate["sounds"].items()
         ),
     )
-    kept = ", ".join(f"{name} {_percent(share)}" for name, share in gate["kept_in_trials"].items())
+    kept = ", ".join(f"{name} {percent(share)}" for name, share in gate["kept_in_trials"].items())
     return "\n\n".join(
         [
-            f"{gate['folds']} folds, {gate['seeds']} seed(s), {gate['steps']} steps; commit "
-            f"{gate['commit']}, {gate['finished']}. Sounds as recorded, that the gate of the fold "
-            "has not learnt from, summed over the seeds. What passes becomes a reading, or "
-            "`unknown` where the networks are not sure.",
+            f"{gate['folds']} folds, {counted(gate['seeds'], 'seed')}, {gate['steps']} steps; "
+            f"commit {gate['commit']}, {gate['finished']}. Sounds as recorded, from which "
+            "the gate of the fold has not learnt, summed over the seeds. A sound that passes "
+            "becomes a reading, or `unknown` where the networks are not sure.",
             sounds,
-            f"Of the test speakers' utterances {_percent(gate['speech_kept'])} % pass"
+            f"Of the test speakers' utterances {percent(gate['speech_kept'])} % pass"
             + (f"; under trying conditions: {kept}." if kept else "."),
             "![what the gate lets through](gate.png)",
         ]
@@ -274,14 +296,14 @@ def gate_section(gate: dict[str, Any]) -> str:
 
 
 def ablation_table(ablation: dict[str, Any]) -> str:
-    """A Markdown table of what changes when one ingredient is changed."""
+    """Write a Markdown table of what each change of an ingredient brings."""
     smaller = ", ".join(f"{name} {value}" for name, value in ablation["other_than_usual"].items())
     return "\n\n".join(
         [
-            f"Mean UAR of cnn+lstm in percent, {', '.join(ablation['left_out'])}, "
-            f"{len(ablation['seeds'])} seed(s), commit {ablation['commit']}; in brackets the "
-            "difference to the recipe, ± its standard error over the runs."
-            + (f" The recipe is compared with {smaller}." if smaller else ""),
+            f"Mean UAR of {JOINED} in percent, {', '.join(ablation['left_out'])}, "
+            f"{counted(len(ablation['seeds']), 'seed')}, commit {ablation['commit']}; in brackets "
+            "the difference to the recipe, ± its standard error over the runs."
+            + (f" The recipe here has {smaller}." if smaller else ""),
             grid(
                 ("change", *COLUMNS.values()),
                 (
@@ -294,4 +316,4 @@ def ablation_table(ablation: dict[str, Any]) -> str:
 
 
 def _gain(of: dict[str, float]) -> str:
-    return f"{_percent(of['uar'])} ({100 * of['gain']:+.1f} ± {100 * of['error']:.1f})"
+    return f"{percent(of['uar'])} ({100 * of['gain']:+.1f} ± {100 * of['error']:.1f})"

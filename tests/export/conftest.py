@@ -22,6 +22,8 @@ from affectd.train.runs import RunConfig
 from affectd.train.stored import keep
 
 RECIPE = Recipe(members=1, width=8, units=4, attention=4)
+RUNS = asdict(RECIPE) | {"data": "4567", "code": "89ab"}
+GATES = {"gate_steps": 7, "data": "cdef", "code": "89ab"}
 SEED = 0
 
 
@@ -47,6 +49,8 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     digest = hashlib.sha256(encoder.read_bytes()).hexdigest()
     write(workdir / "evaluation" / "report.json", report(encoder.name, digest))
     write(workdir / "evaluation" / "gate.json", {"data": "0123", "result": GATE})
+    write(workdir / "runs" / "config.json", RUNS)
+    write(workdir / "gates" / "config.json", GATES)
     return workdir
 
 
@@ -65,9 +69,17 @@ def report(encoder: str, sha256: str) -> dict[str, Any]:
         "commit": "abc",
         "fitted_s": 1,
         "config": asdict(RunConfig(recipe=RECIPE, seeds=(SEED, 1))),
-        "encoder": {"file": encoder, "sha256": sha256, "parity": 0.25},
+        "runs": RUNS,
+        "encoder": {
+            "file": encoder,
+            "sha256": sha256,
+            "blocks": [2],
+            "weights": "dynamic",
+            "parity": 0.25,
+        },
         "data": "0123",
         "tested": "ravdess",
+        "kept_out": {"speakers": ["1001", "1002"], "sentences": ["DFA", "TSI"]},
         "silence": {},
         "systems": dict.fromkeys(("cnn", "lstm", "cnn+lstm"), FIGURES),
         "training": [
@@ -122,6 +134,8 @@ FIGURES = {
     "calibration": {"temperature": 1.1, "threshold": 0.3, "conformal": 0.05, "coverage": 0.9},
 }
 GATE = {
+    "runs": GATES,
+    "seeds": 3,
     "threshold": 0.9,
     "speech_kept": 0.99,
     "kept_in_trials": dict.fromkeys(Trials.NAMES, 0.95),

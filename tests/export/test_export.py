@@ -128,7 +128,7 @@ def test_every_network_is_compared_in_every_format(bundle: Bundle) -> None:
 def test_the_bundle_carries_the_figures_of_the_report(bundle: Bundle) -> None:
     heard = {"heard_0": 0.7, "heard_20": 0.8, "heard_20_neutral": 0.78}
     doubt = {
-        "ece_ravdess": 0.03,
+        "ece_folds": 0.03,
         "ece_left_out": 0.05,
         "ece_test_only": 0.07,
         "coverage_left_out": 0.9,
@@ -179,13 +179,39 @@ def test_the_card_says_what_was_measured(exported: Path) -> None:
         assert line in card.splitlines()
 
 
+def words_of(text: str) -> str:
+    """A text without its line breaks."""
+    return " ".join(text.split())
+
+
 def test_the_card_says_whose_recordings_are_kept_out_for_the_demo(exported: Path) -> None:
-    card = " ".join((exported / "MODEL_CARD.md").read_text().split())
-    assert "Its speakers 1039, 1055, 1064, 1078 and its sentences DFA and TSI" in card
+    card = words_of((exported / "MODEL_CARD.md").read_text())
+    assert "Its speakers 1001, 1002 and its sentences DFA and TSI" in card
+
+
+def test_the_card_says_of_how_many_seeds_its_figures_are(
+    exported: Path, made_once: Path, bundle: Bundle
+) -> None:
+    assert "fitted with 2 seeds (commit `abc`)" in words_of(
+        (exported / "MODEL_CARD.md").read_text()
+    )
+    report = reports.load(made_once / "evaluation")
+    one = card(replaced(bundle, measured=replaced(bundle.measured, seeds=1)), report)
+    assert "fitted with 1 seed (commit `abc`)" in words_of(one)
+    assert "Gates fitted with 3 seeds" in words_of(one)
+
+
+def test_the_card_says_that_the_folds_calibrate_where_no_corpus_is_left_out(
+    made_once: Path, bundle: Bundle
+) -> None:
+    report = reports.load(made_once / "evaluation")
+    for system in report["systems"].values():
+        system.pop("left_out", None)
+    assert "thresholds come from the folds," in words_of(card(bundle, report))
 
 
 def test_weights_of_recordings_to_share_alike_are_shared_alike(exported: Path) -> None:
-    assert "under **CC BY-NC-SA 4.0**" in (exported / "MODEL_CARD.md").read_text()
+    assert "under **CC BY-NC-SA 4.0**" in words_of((exported / "MODEL_CARD.md").read_text())
 
 
 def test_weights_of_other_recordings_are_not_given_a_licence(
@@ -214,6 +240,7 @@ def change(workdir: Path, edit: Callable[[dict[str, Any]], object]) -> None:
     [
         ("evaluation/report.json", r"report\.json cannot be read .*run `affectd train evaluate`"),
         ("evaluation/gate.json", r"does not have the entry gate, .*run `affectd train gate`"),
+        ("runs/config.json", r"runs/config\.json does not exist; run `affectd train evaluate`"),
         ("runs/cnn-all-seed-0.joblib", r"cnn-all-seed-0\.joblib does not exist; run `affectd"),
         ("runs/lstm-all-seed-0.joblib", r"lstm-all-seed-0\.joblib does not exist"),
         ("gates/gate-all-seed-0.joblib", r"does not exist; run `affectd train gate` first"),
@@ -234,6 +261,7 @@ def test_what_is_missing_is_named_and_nothing_is_written(
     [
         ("evaluation/report.json", r"report\.json is damaged"),
         ("evaluation/gate.json", r"gate\.json is damaged"),
+        ("runs/config.json", r"config\.json is damaged"),
         ("runs/cnn-all-seed-0.joblib", r"cnn-all-seed-0\.joblib is damaged"),
         ("gates/gate-all-seed-0.joblib", r"gate-all-seed-0\.joblib is damaged"),
         ("encoder-0123.tflite", r"has SHA-256 .*the report says .*; remove it"),
@@ -251,10 +279,8 @@ def test_what_is_damaged_is_named_and_nothing_is_written(
 @pytest.mark.parametrize(
     ("edit", "sentence"),
     [
-        (
-            lambda report: report["config"]["recipe"].update(steps=7),
-            r"with steps \d+, .* steps 7; run",
-        ),
+        (lambda report: report["runs"].update(steps=7), r"with steps 900, .* steps 7; run"),
+        (lambda report: report.pop("runs"), r"have the entry runs; run `affectd train evaluate`"),
         (lambda report: report["systems"].pop("lstm"), r"have the entry systems, lstm"),
         (lambda report: report.pop("training"), r"have the entry training"),
         (
@@ -267,6 +293,22 @@ def test_a_report_that_does_not_belong_to_the_networks_is_refused(
     edit: Callable[[dict[str, Any]], object], sentence: str, workdir: Path, tmp_path: Path
 ) -> None:
     change(workdir, edit)
+    with pytest.raises(ExportError, match=sentence):
+        export(workdir, tmp_path / "out", "float16")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("folder", "command"), [("runs", "affectd train evaluate"), ("gates", "affectd train gate")]
+)
+@pytest.mark.parametrize("name", ["data", "code"])
+def test_networks_of_other_data_or_code_than_the_report_are_refused(
+    folder: str, command: str, name: str, workdir: Path, tmp_path: Path
+) -> None:
+    path = workdir / folder / "config.json"
+    config = json.loads(path.read_text())
+    write(path, config | {name: "other"})
+    sentence = rf"{folder} .* with {name} other, .* with {name} {config[name]}; run `{command}`"
     with pytest.raises(ExportError, match=sentence):
         export(workdir, tmp_path / "out", "float16")
     assert not (tmp_path / "out").exists()

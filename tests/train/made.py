@@ -56,7 +56,7 @@ def corpus(
     frames[np.arange(TIME) >= count[:, None]] = 0
     return Examples(
         frames=frames.astype(np.float16),
-        spectra=np.repeat(frames, 2, axis=1).astype(np.float16),
+        spectra=frames.astype(np.float16),
         count=count,
         clip=clip,
         condition=np.tile(np.arange(voices), len(made)),

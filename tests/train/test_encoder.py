@@ -46,7 +46,7 @@ def plain(features: NDArray[np.float32], weights: Weights, blocks: tuple[int, ..
     log_mel = idct(features.astype(np.float64), type=2, norm="ortho", axis=1) / 10
     silence = np.full((-count % 4 + 4, SPEC.n_mels), -10.0)
     log_mel = np.concatenate([log_mel, silence])[: SPEC.n_frames]
-    x = (np.maximum(log_mel, log_mel.max() - 8) - log_mel.max() + 1.5 + 4) / 4
+    x = (np.maximum(log_mel, log_mel.max() - 6) - log_mel.max() + 1.5 + 4) / 4
     x = gelu(convolved(x, weights["conv1/weight"], 1) + weights["conv1/bias"])
     x = gelu(convolved(x, weights["conv2/weight"], 2) + weights["conv2/bias"])
     x = x + weights["positions"][: len(x)]

@@ -10,18 +10,12 @@ from numpy.typing import NDArray
 from affectd.train import evaluate as module
 from affectd.train import scores
 from affectd.train.conditions import Trials
-from affectd.train.evaluate import (
-    FOLDS,
-    Calibrated,
-    Predictions,
-    calibration_sources,
-    evaluate,
-    predict,
-    same_at_any_gain,
-)
+from affectd.train.doubt import Calibrated, calibration_sources
+from affectd.train.evaluate import evaluate, same_at_any_gain
 from affectd.train.examples import Examples, join
 from affectd.train.fits import MAIN, SERVED, Answers, Data, Run, heard_keys, held_out
 from affectd.train.folds import split
+from affectd.train.predictions import FOLDS, Predictions, predict
 from affectd.train.scores import MISSED
 from tests.train import made
 
@@ -111,7 +105,6 @@ def test_answers_decide_the_score(shift: int, uar: float, data: Data) -> None:
     for group, keys in (
         ("per_speaker", {f"ravdess_{actor:02}" for actor in (1, 11, 20, 21)}),
         ("per_gender", {"f", "m"}),
-        ("per_intensity", {"normal"}),
     ):
         assert set(result.figures[group]) == keys
         assert set(result.figures[group].values()) == {uar}
@@ -123,7 +116,7 @@ def test_every_figure_is_given(data: Data) -> None:
     (result,) = evaluate(data, runs(data, doubtful))
     assert set(result.figures) == {
         *("uar", "accuracy", "macro_f1", "per_class", "per_speaker", "per_gender"),
-        *("per_intensity", "confusion", "left_out", "test_only", "calibration", "doubt"),
+        *("confusion", "left_out", "test_only", "calibration", "doubt"),
         *("plain", "trials", "same_at_any_gain"),
     }
     assert set(result.figures["uar"]) == {key for key, _, _ in heard_keys()}
@@ -137,6 +130,7 @@ def test_every_figure_is_given(data: Data) -> None:
         for of_corpus in figures["corpora"].values():
             assert {"uar", "chance", "clips", "confusion", "per_class"} <= set(of_corpus)
     honesty = {"ece", "accuracy", "coverage", "set_size", "unknown", "accuracy_if_known"}
+    honesty.add("accuracy_if_known_of_its_emotions")
     doubt = result.figures["doubt"]
     assert set(doubt) == {"folds", "left_out", "test_only"}
     assert set(doubt["folds"]) == honesty

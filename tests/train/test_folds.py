@@ -15,7 +15,10 @@ PLAIN = made.corpus("plain", ["plain_a", "plain_b"], (0,))
 def test_the_folds_are_those_of_emobox() -> None:
     examples = made.several()
     tested = [
-        {int(speaker.removeprefix("ravdess_")) for speaker in speakers_tested(examples, number)}
+        {
+            int(speaker.removeprefix("ravdess_"))
+            for speaker in speakers_tested(examples.clips, number)
+        }
         for number in range(1, COUNT + 1)
     ]
     assert tested == [
@@ -138,7 +141,7 @@ def renamed(examples: Examples, corpus: str) -> Examples:
 
 def test_speakers_of_another_corpus_are_dealt_out_each_once() -> None:
     home = made.corpus("home", [f"home_{number}" for number in range(7)])
-    tested = [speaker for fold in range(1, 7) for speaker in speakers_tested(home, fold)]
+    tested = [speaker for fold in range(1, 7) for speaker in speakers_tested(home.clips, fold)]
     assert sorted(tested) == [f"home_{number}" for number in range(7)]
 
 

@@ -14,7 +14,7 @@ from affectd.train.encoder import Encoder
 from affectd.train.examples import Examples, statistics
 from affectd.train.fits import Data, dealt, held_out
 from affectd.train.folds import ALL
-from affectd.train.gates import GateRun, fit_gate, gate_threshold, measure
+from affectd.train.gates import GateRun, fit_gate, gate_threshold, made_of, measure
 
 SHAPE = (8, 6)  # time, width
 NOISE_S = 5.0
@@ -155,6 +155,7 @@ def test_a_noise_passes_where_the_noises_of_other_folds_were_less_sure(data: Dat
     )
     assert (made["folds"], made["seeds"], made["speech_kept"]) == (2, 1, 1.0)
     assert (made["steps"], made["household"]) == (100, "household")
+    assert made["runs"] == made_of(data, 100)
     kept = dict(zip(made["curve"]["threshold"], made["curve"]["household"], strict=True))
     assert kept[0.1] == 1
     assert kept[0.5] == pytest.approx(household["passed"] / household["utterances"], abs=1e-3)

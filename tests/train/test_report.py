@@ -19,7 +19,7 @@ from affectd.train.evaluate import Evaluation, evaluate
 from affectd.train.examples import Examples, digest
 from affectd.train.fits import BASELINES, ENCODED, MAIN, Answers, Data, Run, heard_keys, held_out
 from affectd.train.folds import ALL, FOLD, names, split
-from affectd.train.runs import JOINED, RunConfig
+from affectd.train.runs import JOINED, RunConfig, made_of
 from affectd.train.tables import ABLATION, GATE, markdown
 
 MAIN_KEYS = {"heard_0", "heard_20", "heard_20_neutral"}
@@ -236,6 +236,34 @@ def test_a_report_names_the_encoder_that_made_its_frames(folder: Path, data: Dat
         "parity": 0.06,
     }
     assert "encoder-made-up.tflite, block 2, dynamic weights" in (folder / "report.md").read_text()
+
+
+def test_a_report_says_which_recipe_data_and_code_its_runs_are_of(folder: Path, data: Data) -> None:
+    runs_of = report.load(folder)["runs"]
+    assert runs_of == made_of(RunConfig(seeds=SEEDS), data)
+    assert runs_of != made_of(RunConfig(seeds=SEEDS), replace(data, test_only=None))
+
+
+def test_a_report_says_of_how_many_seeds_its_figures_are(
+    folder: Path, tmp_path: Path, data: Data
+) -> None:
+    assert "\n2 seeds; commit " in (folder / "report.md").read_text()
+    evaluated(tmp_path, data)
+    report.put_beside(tmp_path, GATE, data, GATE_RESULT)
+    report.put_beside(tmp_path, ABLATION, data, ABLATION_RESULT)
+    text = (tmp_path / "report.md").read_text()
+    assert "\n1 seed; commit " in text
+    assert "\n6 folds, 2 seeds, 300 steps; commit " in text
+    assert "without nemo, 1 seed, commit " in text
+
+
+def test_a_report_says_what_its_networks_are_calibrated_on(
+    folder: Path, tmp_path: Path, data: Data
+) -> None:
+    assert "are calibrated on the left-out corpora." in (folder / "report.md").read_text()
+    only = Data(made_up({"nemo": (6, 6)}), data.encoder, test_only=data.test_only)
+    write(tmp_path, only, evaluate(only, runs(only, "cnn", "lstm", JOINED)))
+    assert "are calibrated on the folds." in (tmp_path / "report.md").read_text()
 
 
 def test_a_summary_has_the_figures_of_every_protocol(

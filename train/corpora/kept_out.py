@@ -6,8 +6,8 @@ in `affectd.train.demo`.
 
 from typing import Final
 
-KEPT_OUT_SPEAKERS: Final = frozenset({"1039", "1055", "1064", "1078"})
-KEPT_OUT_SENTENCES: Final = frozenset({"DFA", "TSI"})
+KEPT_OUT_SPEAKERS: Final = frozenset({"1016", "1018", "1078", "1081"})
+KEPT_OUT_SENTENCES: Final = frozenset({"ITH", "TSI"})
 
 
 def is_kept_out(clip_name: str) -> bool:
