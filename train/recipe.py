@@ -27,7 +27,7 @@ class Recipe:
     pause_frames: int = 10  # at most, of 40 ms
     adaptation: bool = True  # draw how much was heard of a voice before; else nothing
     alike: float = 0.1  # share of draws in which only utterances of one emotion were heard
-    members: int = 2  # of CNN and LSTM, after their first layer
+    members: int = 1  # of CNN and LSTM, after their first layer
     width: int = 96  # channels of the convolutions over time
     units: int = 48  # of the LSTM, each way
     attention: int = 32  # width of the attention over time; 0: every frame weighs the same

@@ -89,6 +89,18 @@ def test_what_only_tests_is_kept_apart_as_recorded(
     assert [corpus.name for corpus in kept] == ["RAVDESS speech"]
 
 
+def test_a_recording_that_only_tests_must_not_be_learnt_from(
+    tiny: Path, encoder_file: Path, workdir: Path, tmp_path: Path
+) -> None:
+    learnt = next(tiny.rglob("*.flac"))
+    copy = tmp_path / "another name.flac"
+    copy.write_bytes(learnt.read_bytes())
+    table = table_in(tmp_path / "away", [copy])
+    sources = Sources(encoder_file, corpora={"ravdess": tiny}, test_only=(table,))
+    with pytest.raises(CorpusError, match=rf"another name\.flac of --test-only .*{learnt.name}"):
+        gather(sources, workdir, jobs=1)
+
+
 def test_the_first_corpus_is_tried_in_rooms_and_noises_that_are_not_learnt_from(
     tiny: Path,
     few_noises: Path,

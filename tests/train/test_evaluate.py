@@ -252,6 +252,7 @@ def test_figures_of_doubt_are_what_the_answers_say(data: Data) -> None:
     for one in (result.figures["doubt"]["folds"], result.figures["doubt"]["left_out"]):
         assert 0 < one["unknown"] < 1
         assert one["accuracy"] < one["accuracy_if_known"] <= 1
+        assert one["accuracy_if_known"] <= one["accuracy_if_known_of_its_emotions"] <= 1
         assert 1 < one["set_size"] < 8
 
 

@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -126,6 +127,21 @@ def test_what_was_extracted_once_is_found_again(
     _, again = stored(corpus, Voices(1), encoder, tmp_path, 1)
     np.testing.assert_array_equal(again.frames, first.frames)
     np.testing.assert_array_equal(again.spectra, first.spectra)
+
+
+def test_what_was_extracted_is_found_by_the_recordings_and_not_by_their_times(
+    copied: Path, encoder: Encoder, tmp_path: Path
+) -> None:
+    corpus = few(copied, 1)
+    stored(corpus, Voices(1), encoder, tmp_path, 1)
+    (path,) = (clip.path for clip in corpus.clips)
+    os.utime(path, (0, 0))
+    stored(corpus, Voices(1), encoder, tmp_path, 1)
+    assert len(list(tmp_path.glob("examples-*.joblib"))) == 1
+    samples, rate = soundfile.read(path)
+    soundfile.write(path, 0.5 * samples, rate)
+    stored(corpus, Voices(1), encoder, tmp_path, 1)
+    assert len(list(tmp_path.glob("examples-*.joblib"))) == 2
 
 
 def test_labels_may_change_without_another_extraction(

@@ -170,3 +170,10 @@ def test_a_bootstrap_of_alike_speakers_agrees_with_the_scores() -> None:
     for name, (low, high) in bootstrap(truth, predicted, speaker).items():
         assert low == pytest.approx(getattr(scores, name))
         assert high == pytest.approx(getattr(scores, name))
+
+
+def test_an_emotion_that_the_drawn_speakers_lack_does_not_count_against_them() -> None:
+    truth = np.array([0, 0, 1, 1, 0, 0])
+    speaker = np.array(["a", "a", "b", "b", "c", "c"])
+    assert bootstrap(truth, truth, speaker)["uar"] == (1, 1)
+    assert bootstrap(truth, truth, speaker)["macro_f1"] == (1, 1)
