@@ -14,8 +14,8 @@ class RecipeError(AffectdError):
 class Recipe:
     """The ingredients; a value of 0 leaves an ingredient out."""
 
-    steps: int = 1800
-    batch: int = 64
+    steps: int = 2400
+    batch: int = 32
     learning_rate: float = 3e-3  # at the start; falls to 0 along a half cosine
     weight_decay: float = 0.02
     averaging: float = 0.995  # momentum of the exponential mean of the weights
