@@ -10,7 +10,7 @@ from affectd.export.figures import SYSTEMS, corpus_name
 from affectd.train.corpora.layouts import LAYOUTS
 from affectd.train.corpora.sources import ENCODER
 from affectd.train.fits import HEARD_BY_NODE
-from affectd.train.gates import NOISE_PER_HOUR
+from affectd.train.passing import NOISE_PER_HOUR
 from affectd.train.predictions import FOLDS, LEFT_OUT, TEST_ONLY
 from affectd.train.runs import JOINED
 from affectd.train.tables import (
@@ -100,9 +100,10 @@ def _licence(bundle: Bundle) -> str:
         offered = "Keep to all of these licences if you pass the weights on."
     return _section(
         "Licence",
-        f"The weights of CNN and LSTM are made from {made_from}, those of the gate also from "
-        "other sounds and from plain speech, if there was any; for affectd's own networks "
-        f"ATTRIBUTION.md names these. {offered} The encoder's weights are under the "
+        f"The weights of CNN and LSTM are made from {made_from}, with other sounds and rooms laid "
+        "on the voices. The gate also learns from other sounds and, where some was given, from "
+        "plain speech. For affectd's own networks ATTRIBUTION.md names these recordings. "
+        f"{offered} The encoder's weights are under the "
         f"{ENCODER.licence} licence, as is affectd's code. To get other weights, train on other "
         "recordings with `affectd train`.",
     )
@@ -127,7 +128,7 @@ def _training(bundle: Bundle, report: Mapping[str, Any]) -> str:
         "Training data",
         *parts,
         "The networks also learn from each speaker in virtual voices: faster or slower, in other "
-        "rooms, in noise, over a telephone. The gate also learns from sounds that are not speech.",
+        "rooms, in noise, over a telephone.",
     )
 
 
@@ -216,8 +217,9 @@ def _gate(bundle: Bundle, gate: Mapping[str, Any]) -> str:
     return _section(
         "Speech gate",
         "The gate takes a sound for speech at a probability of "
-        f"{bundle.gate.threshold:.3f} or more. At this threshold at most {NOISE_PER_HOUR:g} of the "
-        "household noises that set it pass in an hour. Gates fitted with "
+        f"{bundle.gate.threshold:.4f} or more. At this threshold one household noise in "
+        f"{1 / NOISE_PER_HOUR:g} hours would pass, as estimated from the noises most like speech. "
+        "Gates fitted with "
         f"{counted(gate['seeds'], 'seed')} were measured with thresholds in which the noises that "
         f"they were measured with had no say: {household:.1f} passed in an hour of continuous "
         "noise. Of the utterances of speakers whom they did not know, they let through:",

@@ -12,6 +12,12 @@ from affectd.train.runs import JOINED
 from affectd.train.tables import COLUMNS, GATE
 
 SYSTEMS: Final = (*ENCODED, JOINED)
+# Corpora that serve for tests alone, and come as tables in folders of these names.
+TEST_NAMES: Final = {
+    "ased": "ASED",
+    "polish_students": "Polish students",
+    "emotiontts": "EmotionTTS",
+}
 # Names in a bundle of what a report has on the honesty of the networks' doubt.
 DOUBT: Final = {
     "ece_folds": (FOLDS, "ece"),
@@ -70,5 +76,5 @@ def _corpora(protocol: dict[str, Any]) -> str:
 
 
 def corpus_name(key: str) -> str:
-    """Name a corpus as its publishers do, or by its folder if it is none of LAYOUTS."""
-    return LAYOUTS[key].name if key in LAYOUTS else key
+    """Name a corpus as its publishers do, or by its folder if it is not a known one."""
+    return LAYOUTS[key].name if key in LAYOUTS else TEST_NAMES.get(key, key)

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from affectd.train.corpora.corpus import CorpusError
 from affectd.train.fits import MAIN, Data
 from affectd.train.folds import WITHOUT, left_out
 from affectd.train.predictions import predict
@@ -43,7 +44,13 @@ def ablate(
     """Fit with each change; return UAR on corpora left out, and its difference to the recipe's.
 
     folder: every change has a folder of runs in it, which are resumed.
+    Raises CorpusError if there is but one corpus.
     """
+    if len(left_out(data.examples)) < 2:
+        raise CorpusError(
+            "each corpus is read by networks that learnt from the others, and only one is named; "
+            "name others, such as --cremad DIR"
+        )
     only = Data(data.examples, data.encoder)
     splits = tuple(f"{WITHOUT} {corpus}" for corpus in left_out(data.examples))
     config = replace(config, systems=("cnn", "lstm"), splits=splits)

@@ -211,7 +211,7 @@ def _parity(args: argparse.Namespace, data: "Data") -> float:
 
 
 def _gate(args: argparse.Namespace) -> None:
-    from affectd.train import gates, plots, report, tables
+    from affectd.train import passing, plots, report, tables
     from affectd.train.corpora.corpus import CorpusError
     from affectd.train.runs import run_gates
 
@@ -222,7 +222,7 @@ def _gate(args: argparse.Namespace) -> None:
     data, _ = _data(args)
     config, steps = _config(args), args.gate_steps
     runs = run_gates(data, config, steps, args.workdir / "gates", args.jobs, args.scheduler)
-    result = gates.measure(data, runs, steps)
+    result = passing.measure(data, runs, steps)
     folder = args.workdir / "evaluation"
     report.put_beside(folder, tables.GATE, data, result)
     plots.gate(result, folder / "gate.png")
@@ -254,13 +254,13 @@ def _ancestor(args: argparse.Namespace) -> None:
     from affectd.train import ancestor
     from affectd.train.data import corpora
     from affectd.train.provenance import commit
+    from affectd.train.stored import write_text
 
     corpus = corpora(_sources(args))[0]
     print(corpus.report())
     table = ancestor.table(ancestor.reproduce(corpus, tuple(range(args.seeds)), args.jobs))
-    args.workdir.mkdir(parents=True, exist_ok=True)
     path = args.workdir / "ancestor.md"
-    path.write_text(f"{table}\n\nAccuracy in percent, {args.seeds} seeds, commit {commit()}.\n")
+    write_text(f"{table}\n\nAccuracy in percent, {args.seeds} seeds, commit {commit()}.\n", path)
     print(f"{table}\n\nWritten to {path}")
 
 

@@ -269,7 +269,7 @@ ATTRIBUTION: Final = """\
   a reading, as the voices of a house are not new to a node there.
 
 The default networks have not learnt from these speakers ({speakers}),
-nor from anyone who says the two sentences of the twelve clips ({sentences}).
+nor from any recording of the two sentences of the twelve clips ({sentences}).
 
 ## How the clips were chosen
 
@@ -284,8 +284,8 @@ are the most intense. It looks at nothing that networks say. `train/demo.py` has
 | --- | --- | --- |
 {rows}
 
-The clips of `before.ogg` are one of each speaker in each emotion, in other sentences in turn,
-whether listeners recognised the emotion or not:
+The clips of `before.ogg` are one of each speaker in each emotion, where affectd makes one utterance
+of it, in other sentences in turn, whether listeners recognised the emotion or not:
 
 {before}
 

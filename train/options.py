@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 SYSTEMS: Final = ("cnn", "lstm", "svm", "mlp", "mfcc cnn", "mfcc lstm")
-GATE_STEPS: Final = 1000
+GATE_STEPS: Final = 2000
 ENCODER: Final = Path("recordings/encoder/whisper_tiny_en_encoder.npz")
 
 

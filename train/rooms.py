@@ -8,6 +8,7 @@ import soundfile
 from tqdm.auto import tqdm
 
 from affectd.daemon.speech.vad import RATE_HZ
+from affectd.train.stored import replacing
 
 COUNT: Final = 120
 SIDES_M: Final = ((2.0, 8.0), (2.0, 7.0), (2.3, 3.5))  # length, width, height
@@ -42,9 +43,9 @@ def _write(path: Path, random: np.random.Generator) -> None:
     room.add_microphone([random.uniform(WALL_M, side - WALL_M) for side in sides])
     room.compute_rir()
     response = room.rir[0][0][: int(LONGEST_S * RATE_HZ)]
-    part = path.with_suffix(".part")
-    soundfile.write(part, response / np.abs(response).max() * 0.9, RATE_HZ, format="FLAC")
-    part.replace(path)
+    with replacing(path) as unfinished:
+        scaled = response / np.abs(response).max() * 0.9
+        soundfile.write(unfinished, scaled, RATE_HZ, format="FLAC")
 
 
 def _walls(rt60_s: float, sides: list[float]) -> tuple[float, int]:

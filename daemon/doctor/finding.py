@@ -139,7 +139,7 @@ class Problem(Enum):
     )
     BUNDLE_SLOW = (
         "warning",
-        "see what else keeps the machine busy (`top`), or set emotion.networks to lstm or cnn",
+        "see what else keeps the machine busy (`top`); emotion.networks cnn or lstm saves little",
     )
 
     BROKER_UNRESOLVABLE = (

@@ -6,6 +6,7 @@ import pytest
 
 from affectd.daemon.cli import main
 from affectd.train.ablation import CHANGES, ablate
+from affectd.train.corpora.corpus import CorpusError
 from affectd.train.examples import join
 from affectd.train.fits import MAIN, Data
 from affectd.train.networks import NETWORKS, mlp
@@ -75,3 +76,9 @@ def test_a_change_that_is_unknown_is_refused_before_anything_is_read(
     words = ["train", "ablate", "--ravdess", str(tmp_path / "nowhere")]
     assert main([*words, "--workdir", str(tmp_path), "--only", "without salt"]) == 1
     assert "there is no change 'without salt'; there are the recipe" in capsys.readouterr().err
+
+
+def test_a_corpus_alone_cannot_be_left_out(tmp_path: Path) -> None:
+    data = Data(made.ravdess(), made.NO_ENCODER)
+    with pytest.raises(CorpusError, match=r"only one is named; name others"):
+        ablate(data, RunConfig(), CHANGES, tmp_path, jobs=1)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
 from affectd.train import gate, sounds
 from affectd.train.conditions import Trials
@@ -14,7 +15,8 @@ from affectd.train.encoder import Encoder
 from affectd.train.examples import Examples, statistics
 from affectd.train.fits import Data, dealt, held_out
 from affectd.train.folds import ALL
-from affectd.train.gates import GateRun, fit_gate, gate_threshold, made_of, measure
+from affectd.train.gates import GateRun, fit_gate, made_of
+from affectd.train.passing import gate_threshold, measure
 
 SHAPE = (8, 6)  # time, width
 NOISE_S = 5.0
@@ -127,13 +129,15 @@ def test_every_noise_that_tests_is_held_out_by_one_fold(noise: Examples) -> None
     assert sorted(rows) == list(range(12))
 
 
-def test_the_threshold_lets_half_a_noise_an_hour_through(noise: Examples) -> None:
-    long = replace(noise, seconds=np.full(len(noise.clips), 900.0))
+def test_the_threshold_is_where_one_noise_in_ten_hours_passes(noise: Examples) -> None:
+    hour = replace(noise, seconds=np.full(len(noise.clips), 300.0))
     random = np.random.default_rng(0)
-    gates = [judged(long, fold, random.random(len(held_out(long, fold)))) for fold in FOLDS]
-    threshold = gate_threshold(long, gates)
-    passed = sum((gate.p["noise"] >= threshold).sum() for gate in gates)
-    assert passed == int(0.5 * 12 * 900 / 3600)
+    gates = []
+    for fold in FOLDS:
+        odds = random.exponential(size=(40, len(held_out(hour, fold))))
+        gates += [judged(hour, fold, expit(one)) for one in odds]
+    # In an hour twelve noises, whose odds pass x by exp(-x): one in ten hours passes ln 120.
+    assert logit(gate_threshold(hour, gates)) == pytest.approx(np.log(120), abs=1.0)
 
 
 def test_the_noises_of_a_fold_have_no_say_in_its_threshold(noise: Examples) -> None:
