@@ -19,7 +19,7 @@ from affectd.train.gates import GateRun, made_of
 from affectd.train.provenance import commit
 
 HOUR_S: Final = 3600
-NOISE_PER_HOUR: Final = 0.5  # household noises that pass the gate
+NOISE_PER_HOUR: Final = 0.25  # household noises that pass the gate
 TAIL: Final = 20  # of the noises most like speech that tell how rare surer ones are
 EPSILON: Final = 1e-6
 DRAWN: Final = 99  # thresholds of the curve of what each would let through
