@@ -126,7 +126,7 @@ evaluate: $(VENV)/dev.stamp  ## figures on unseen voices and corpora, three seed
 gate: $(VENV)/dev.stamp build/recorded_music  ## what of noise, music and speech the gate lets through (25 minutes)
 	$(BIN)/affectd train gate $(RECORDINGS) $(MUSIC)
 
-ablate: $(VENV)/dev.stamp  ## what each ingredient of the recipe brings (about an hour)
+ablate: $(VENV)/dev.stamp  ## what each ingredient of the recipe brings (an hour and a half on 2 cores)
 	$(BIN)/affectd train ablate $(RECORDINGS) --seeds 1
 
 ancestor: $(VENV)/dev.stamp  ## what a random split of oversampled clips pretends
