@@ -70,7 +70,7 @@ def test_unbroken_speech_is_speech_nearly_all_the_time(household: Household) -> 
     speech = household.part("speech", 20.0)
     heard = sum(utterance.size for utterance in voiced(speech))
     assert speech.size == 20 * RATE_HZ
-    assert heard > 0.9 * speech.size
+    assert heard > 0.85 * speech.size
 
 
 def test_parts_lie_behind_each_other_where_they_are_said_to_be(

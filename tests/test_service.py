@@ -231,12 +231,12 @@ def test_the_pace_of_a_recording_does_not_change_its_readings(
 def test_level_and_noise_are_measured(classifier: Classifier, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     noise = random.normal(0, 1e-3, 16_000 * 4)
-    speech = Recording(DEMO).samples()[16_000 * 4 : 16_000 * 7] / 32768
+    speech = Recording(DEMO).samples()[16_000 * 23 : 16_000 * 26] / 32768
     path = tmp_path / "a.wav"
     soundfile.write(path, noise + np.pad(speech, (8_000, 8_000)), 16_000, subtype="FLOAT")
     (reading, *_) = run(path, classifier).of(UtteranceMessage)
-    voiced_dbfs = 10 * np.log10((speech**2).mean())
-    assert reading.level_dbfs == pytest.approx(voiced_dbfs, abs=3)
+    whole_dbfs = 10 * np.log10((speech**2).mean())  # with its pauses
+    assert whole_dbfs < reading.level_dbfs < whole_dbfs + 4
     assert reading.snr_db == pytest.approx(reading.level_dbfs + 60, abs=6)
 
 
@@ -253,7 +253,7 @@ def test_a_stop_ends_the_service_with_speech_off(classifier: Classifier) -> None
 
 def test_utterances_that_are_clipped_are_marked(open_gate: Classifier, tmp_path: Path) -> None:
     path = tmp_path / "loud.wav"
-    speech = Recording(DEMO).samples()[16_000 * 4 : 16_000 * 7] / 32768
+    speech = Recording(DEMO).samples()[16_000 * 23 : 16_000 * 26] / 32768
     soundfile.write(path, np.clip(speech / np.abs(speech).max() * 8, -1, 1), 16_000)
     (reading, *_) = run(path, open_gate).of(UtteranceMessage)
     assert reading.clipped > 0.02

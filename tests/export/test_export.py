@@ -145,7 +145,7 @@ def test_the_bundle_carries_the_figures_of_the_report(bundle: Bundle) -> None:
     folds, left_out, test_only = bundle.measured.protocols
     assert folds.startswith("Folds: speakers of RAVDESS speech,")
     assert "RAVDESS speech, nEMO" in left_out
-    assert "ased, own" in test_only
+    assert "ASED, own" in test_only
 
 
 def test_figures_that_the_report_lacks_are_left_out(made_once: Path, bundle: Bundle) -> None:
@@ -170,7 +170,7 @@ def test_the_card_says_what_was_measured(exported: Path) -> None:
         "| RAVDESS speech | CC BY-NC-SA 4.0 | 1440 | 24 |",
         "| cnn+lstm | 70.0 ± 1.0 | 80.0 ± 1.0 | 78.0 ± 1.0 |",
         "| nEMO | Polish | 100 | 20.0 | 70.0 | 80.0 | 78.0 |",
-        "| ased | Amharic | 100 | 20.0 | 70.0 | 80.0 | 78.0 |",
+        "| ASED | Amharic | 100 | 20.0 | 70.0 | 80.0 | 78.0 |",
         "| own | not stated | 100 | 20.0 | 70.0 | 80.0 | 78.0 |",
         "| cnn+lstm | 1.10 | 0.30 | 0.050 | 90 % |",
         "| left-out corpora | 0.050 | 90 % | 3.0 | 10 % | 55 % |",
@@ -279,7 +279,7 @@ def test_what_is_damaged_is_named_and_nothing_is_written(
 @pytest.mark.parametrize(
     ("edit", "sentence"),
     [
-        (lambda report: report["runs"].update(steps=7), r"with steps 900, .* steps 7; run"),
+        (lambda report: report["runs"].update(steps=7), r"with steps \d+, .* steps 7; run"),
         (lambda report: report.pop("runs"), r"have the entry runs; run `affectd train evaluate`"),
         (lambda report: report["systems"].pop("lstm"), r"have the entry systems, lstm"),
         (lambda report: report.pop("training"), r"have the entry training"),

@@ -53,4 +53,4 @@ def test_a_quiet_voice_is_heard_again_soon_after_a_bang(speech: NDArray[np.int16
     alone, after = voiced(quiet), voiced(np.concatenate([bang, quiet]))[10:]
     later = slice(16_000 * 10 // FRAME, None)
     assert alone[later].any()
-    assert after[later][alone[later]].mean() > 0.9
+    assert after[later][alone[later]].mean() > 0.8

@@ -210,9 +210,9 @@ def test_a_folder_without_votes_is_named_with_the_remedy(cremad: Path, tmp_path:
 @pytest.mark.parametrize(
     ("name", "is_out"),
     [
-        ("1039_IEO_ANG_HI", True),
-        ("1001_DFA_ANG_XX", True),
-        ("1039_TSI_NEU_XX", True),
+        ("1016_IEO_ANG_HI", True),
+        ("1001_ITH_ANG_XX", True),
+        ("1016_TSI_NEU_XX", True),
         ("1001_IEO_ANG_HI", False),
         ("03-01-01-01-01-01-01", False),
     ],

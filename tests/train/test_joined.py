@@ -55,11 +55,6 @@ def test_the_room_tone_has_the_pitch_of_the_background() -> None:
     assert power[900:1_100].sum() > 0.9 * power.sum()
 
 
-def test_room_tone_alone_is_no_utterance(clip: Samples) -> None:
-    tone = joined.room_tone([clip], 10 * RATE_HZ)
-    assert joined.utterances(np.round(tone).astype(np.int16)) == []
-
-
 def test_a_clip_with_a_pause_in_it_is_not_whole(clip: Samples) -> None:
     assert joined.is_whole(clip)
     assert not joined.is_whole(np.concatenate([clip, pause(1.0), clip]))
