@@ -53,11 +53,12 @@ def _evaluate(data: Data, runs: list[Run]) -> Evaluation:
             figures[protocol] = {"mean": _mean_of(corpora), "corpora": corpora}
     calibrated = {}
     if sources := calibration_sources(examples, runs):
-        figures["calibration"] = asdict(calibrate(list(sources.values())))
+        calibration = calibrate(list(sources.values()))
+        figures["calibration"] = asdict(calibration)
         calibrated = calibrated_by_corpus(data, folds, elsewhere, sources)
         figures["doubt"] = honesty(elsewhere, calibrated)
         if any("plain" in run.others for run in folds):
-            figures["plain"] = _plain(folds, calibrate(list(sources.values())))
+            figures["plain"] = _plain(folds, calibration)
     if data.trials is not None and "trials" in folds[0].others:
         figures["trials"] = _trials(data.trials, folds)
         figures["same_at_any_gain"] = same_at_any_gain(data.trials, folds)

@@ -26,53 +26,33 @@ def add_recordings(command: argparse.ArgumentParser) -> None:
             metavar="DIR",
             help=f"{layout.name} as published: {layout.example} …",
         )
-    recordings.add_argument(
-        "--table",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="CSV table of your own recordings with the columns file, speaker, emotion; repeatable",
-    )
-    recordings.add_argument(
-        "--test-only",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="the same for recordings that nothing is learnt from; repeatable",
-    )
+    for option, metavar, text in (
+        ("--table", "FILE", "CSV table of your own recordings: file, speaker, emotion"),
+        ("--test-only", "FILE", "the same for recordings that nothing is learnt from"),
+        ("--noise", "DIR", "sounds that are not speech, household noise first"),
+        ("--music", "DIR", "the same for music, which is never laid under voices"),
+        ("--tried-noise", "DIR", "other sounds that are not speech, to be tested with"),
+        ("--plain", "DIR", "speech without acted emotion, for the speech gate"),
+    ):
+        recordings.add_argument(
+            option,
+            type=Path,
+            action="append",
+            default=[],
+            metavar=metavar,
+            help=f"{text}; repeatable",
+        )
+    for option, text in (
+        ("--rooms", "impulse responses of rooms to learn from: files, or folders of them"),
+        ("--tried-rooms", "impulse responses of other rooms, to be tested in"),
+    ):
+        recordings.add_argument(option, type=Path, nargs="+", default=[], metavar="PATH", help=text)
     recordings.add_argument(
         "--encoder",
         type=Path,
         default=ENCODER,
         metavar="FILE",
         help=f"the speech encoder of `affectd train fetch encoder` (default: {ENCODER})",
-    )
-    for option, what in (
-        ("--noise", "sounds that are not speech, household noise first; repeatable"),
-        ("--music", "the same for music, which is never laid under voices; repeatable"),
-        ("--tried-noise", "other sounds that are not speech, to be tested with; repeatable"),
-        ("--plain", "speech without acted emotion, for the speech gate; repeatable"),
-    ):
-        recordings.add_argument(
-            option, type=Path, action="append", default=[], metavar="DIR", help=what
-        )
-    recordings.add_argument(
-        "--rooms",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="PATH",
-        help="impulse responses of rooms to learn from: files, or folders of them",
-    )
-    recordings.add_argument(
-        "--tried-rooms",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="PATH",
-        help="impulse responses of other rooms, to be tested in",
     )
 
 

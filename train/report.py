@@ -19,14 +19,11 @@ from affectd.train.provenance import commit
 from affectd.train.runs import JOINED, RunConfig, made_of
 from affectd.train.silence import utterances_an_hour
 from affectd.train.stored import write_text
-from affectd.train.tables import ABLATION, COLUMNS, GATE, markdown
+from affectd.train.tables import ABLATION, COLUMNS, GATE, KNOWN, markdown
 
 FILE: Final = "report.json"
 KEYS: Final = {"systems", "tested", "config", "encoder", "silence", "fitted_s", "data"}
-HONESTY: Final = (
-    *("ece", "ece_pooled", "coverage", "unknown", "accuracy_if_known"),
-    "accuracy_if_known_of_its_emotions",
-)
+HONESTY: Final = ("ece", "ece_pooled", "coverage", *KNOWN)
 COMMITTED: Final = Path(__file__).parent / "results"
 BESIDE: Final = (GATE, ABLATION)  # each in a file of its own beside the report
 DIGITS: Final = 4  # of the figures in a summary

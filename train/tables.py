@@ -84,7 +84,7 @@ def counted(number: int, thing: str) -> str:
 
 
 def calibrating(figures: Mapping[str, Any]) -> str:
-    """Name the recordings that calibrate a system, as `evaluate.calibration_sources` has them."""
+    """Name the recordings that calibrate a system, as `doubt.calibration_sources` has them."""
     return "left-out corpora" if LEFT_OUT in figures else "folds"
 
 

@@ -10,12 +10,11 @@ RATE_HZ: Final = 16_000
 FRAME: Final = 480  # samples: 30 ms
 DEFAULT_MODE: Final = 2  # what training clips are cut with
 # Quiet sound is amplified before it is judged: what lately peaked below QUIET_DBFS is brought up to
-# it, by at most MOST_DB. The detector would miss a voice of -50 dBFS; amplified beyond this it
-# would take steady noise for speech.
+# it, by at most MOST_DB. The detector would miss a voice of -50 dBFS. It does not take hiss for
+# voice for that, but the low, steady noise of some rooms, which the speech gate has to stop.
 QUIET_DBFS: Final = -24.0
 MOST_DB: Final = 24.0
 DECAY_DB_S: Final = 3.0  # how fast the latest peak is forgotten
-
 
 _FULL_SCALE: Final = 32768
 _QUIET: Final = _FULL_SCALE * 10 ** (QUIET_DBFS / 20)
